@@ -1,0 +1,1 @@
+"""The driver of Slipway: the lab, and runs of Ansible. It holds no host logic; that is the roles' work."""

@@ -1,0 +1,5 @@
+"""`python -m slipway` is the command `slipway`."""
+
+from slipway.cli import main
+
+raise SystemExit(main())
