@@ -1,0 +1,45 @@
+# Two commands are enough: `make demo` and `make test`. They install what they need into .venv and say so.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+SETUP := scripts/setup
+
+.PHONY: help demo demo-down test lint unit contract example gcp molecule e2e faults bench docs requirements setup engine
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+demo: engine     ## the whole platform on container hosts, with a proof that it works
+	@.venv/bin/slipway demo
+
+demo-down:       ## take the demo's containers and network away
+	@.venv/bin/slipway lab down
+
+test: engine     ## every layer of tests, with a table at the end
+	@tests/run
+
+lint unit contract example gcp: setup    ## one layer: make unit
+	@tests/run $@
+
+molecule: engine ## one role on real hosts: make molecule ROLE=redis (all roles without ROLE)
+	@tests/run molecule $(if $(ROLE),--only $(ROLE))
+
+e2e faults: engine  ## one layer: make e2e
+	@tests/run $@
+
+bench: engine    ## timings as ratios: the engine against idiomatic tasks and pyinfra
+	@tests/bench/run
+
+docs: setup      ## write the generated parts of the documentation again
+	@.venv/bin/python docs/generate.py
+
+setup:           ## .venv from the pinned requirements
+	@$(SETUP)
+
+engine: setup    ## a running container engine and the base images
+	@.venv/bin/slipway engine && .venv/bin/slipway image
+
+requirements:    ## pin the newest versions that pyproject.toml allows, with hashes
+	@for name in run dev; do \
+	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make requirements" $$([ $$name = dev ] && echo "--extra dev -c requirements/run.txt") \
+	    pyproject.toml -o requirements/$$name.txt || exit 1; done

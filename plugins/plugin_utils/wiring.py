@@ -1,0 +1,276 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who talks to whom: one table of services and flows, and everything that is derived from it.
+
+The inventory says who exists; `playbooks/vars/wiring.yml` says what each group serves and which groups may connect.
+`build` turns both into one plain structure. Firewall rules, listen addresses, pg_hba clients, upstreams, Prometheus
+targets, the reachability test and the picture in the docs all come from it, so that they can not disagree.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WORLD = "world"
+"""Source word: anybody, any address."""
+ADMIN = "admin"
+"""Source word: the networks in `firewall_admin_sources`."""
+LOOPBACK = "127.0.0.1"
+
+
+class WiringError(ValueError):
+    """The table of services and flows contradicts itself or the inventory."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One kind of listener.
+
+    `group`: the hosts that run it ("all" for every host). `variable`: the role input that holds its (first) port,
+    `port`: that input's default. `count_variable`, `count`: how many consecutive ports it takes.
+    `enabled_variable`, `enabled`: the role input that switches it on, and its default.
+    `hosts_limit`: only the first N hosts of the group run it (0: all). `one_address`: the program binds a single address.
+    """
+
+    name: str
+    group: str
+    port: int
+    variable: str
+    count_variable: str = ""
+    count: int = 1
+    enabled_variable: str = ""
+    enabled: bool = True
+    hosts_limit: int = 0
+    one_address: bool = False
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One listener on one host."""
+
+    service: str
+    host: str
+    address: str
+    port: int
+
+
+def address_of(host: str, variables: Mapping[str, Any]) -> str:
+    """The address other hosts reach `host` by: `private_address`, else `ansible_host` when that is an address."""
+    for name in ("private_address", "ansible_host"):
+        value = variables.get(name)
+        if value is None:
+            continue
+        try:
+            return str(ipaddress.ip_address(str(value)))
+        except ValueError:
+            if name == "private_address":
+                raise WiringError(f"private_address of {host} is {str(value)!r}; allowed: an IPv4 or IPv6 address") from None
+    raise WiringError(f"private_address of {host} is missing; allowed: the IPv4 or IPv6 address that the other hosts reach it by")
+
+
+def port_of(value: Any, name: str, host: str) -> int:
+    """`value` as a TCP port. Raises WiringError that names variable and host."""
+    try:
+        port = int(str(value))
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:
+        raise WiringError(f"{name} of {host} is {str(value)!r}; allowed: a port from 1 to 65535")
+    return port
+
+
+def _services(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Service]:
+    services = {}
+    for name, spec in table.items():
+        try:
+            services[str(name)] = Service(name=str(name), **{str(key): value for key, value in spec.items()})
+        except TypeError as error:
+            raise WiringError(f"wiring_services.{name}: {error}") from None
+    return services
+
+
+def _truth(value: Any) -> bool:
+    return str(value).lower() in {"true", "yes", "1", "on"}
+
+
+class Wiring:
+    """The table, resolved against one inventory.
+
+    `groups`: Ansible's groups (name to list of hosts). `hostvars`: name to variables of each host.
+    """
+
+    def __init__(
+        self,
+        services: Mapping[str, Mapping[str, Any]],
+        flows: Sequence[Mapping[str, Any]],
+        groups: Mapping[str, Sequence[str]],
+        hostvars: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.services = _services(services)
+        self.groups = {str(name): [str(host) for host in hosts] for name, hosts in groups.items()}
+        self.hostvars = hostvars
+        self.flows = [(str(flow["to"]), [str(source) for source in flow["from"]]) for flow in flows]
+        for to, sources in self.flows:
+            if to not in self.services:
+                raise WiringError(f"a flow leads to {to!r}; allowed: {', '.join(sorted(self.services))}")
+            for source in sources:
+                if source not in {WORLD, ADMIN} and source not in self.known_groups():
+                    raise WiringError(
+                        f"a flow to {to} comes from {source!r}; allowed: world, admin or a group ({', '.join(sorted(self.known_groups()))})"
+                    )
+
+    def known_groups(self) -> set[str]:
+        """Groups a flow may name: the inventory's, and those that run a service (an environment may leave one empty)."""
+        return set(self.groups) | {service.group for service in self.services.values()} | {"all"}
+
+    def members(self, group: str) -> list[str]:
+        """Hosts of `group`, in the inventory's order; none when the inventory has no such group."""
+        if group == "all":
+            return [host for host in self.groups.get("all", []) if host != "localhost"]
+        return self.groups.get(group, [])
+
+    def address(self, host: str) -> str:
+        """The address other hosts reach `host` by."""
+        return address_of(host, self.hostvars[host])
+
+    def endpoints(self, service: str) -> list[Endpoint]:
+        """Every listener of `service`, in the inventory's order."""
+        spec = self.services[service]
+        hosts = self.members(spec.group)
+        found = []
+        for host in hosts[: spec.hosts_limit] if spec.hosts_limit else hosts:
+            variables = self.hostvars[host]
+            if spec.enabled_variable and not _truth(variables.get(spec.enabled_variable, spec.enabled)):
+                continue
+            first = port_of(variables.get(spec.variable, spec.port), spec.variable, host)
+            count = int(str(variables.get(spec.count_variable, spec.count))) if spec.count_variable else spec.count
+            found += [Endpoint(service, host, self.address(host), first + offset) for offset in range(count)]
+        return found
+
+    def sources(self, service: str) -> list[str]:
+        """Words and hosts that may connect to `service`: 'world', 'admin', host names."""
+        found: list[str] = []
+        for to, sources in self.flows:
+            if to == service:
+                for source in sources:
+                    found += [source] if source in {WORLD, ADMIN} else self.members(source)
+        return list(dict.fromkeys(found))
+
+    def listen(self, service: str, host: str) -> list[str]:
+        """Addresses `service` binds on `host`: loopback, and the private address when another host may connect.
+
+        A program that binds one address takes the private one then.
+        """
+        if WORLD in self.sources(service) or ADMIN in self.sources(service):
+            return ["0.0.0.0", "::"]  # the firewall and the service decide who gets in
+        if all(source == host for source in self.sources(service)):
+            return [LOOPBACK]
+        return [self.address(host)] if self.services[service].one_address else [LOOPBACK, self.address(host)]
+
+    def inbound(self, host: str, admin_sources: Sequence[str]) -> list[dict[str, Any]]:
+        """Firewall rules of `host`: [{name, ports, sources}], sources are networks or 'any'; loopback needs no rule."""
+        rules = []
+        for service in self.services:
+            ports = [endpoint.port for endpoint in self.endpoints(service) if endpoint.host == host]
+            sources: list[str] = []
+            for source in self.sources(service):
+                if source == WORLD:
+                    sources = ["any"]
+                    break
+                if source == ADMIN:
+                    sources += [str(network) for network in admin_sources]
+                elif source != host:
+                    address = self.address(source)
+                    sources.append(f"{address}/{ipaddress.ip_address(address).max_prefixlen}")
+            if ports and sources:
+                rules.append({"name": service, "ports": ports, "sources": list(dict.fromkeys(sources))})
+        return rules
+
+    def seen_from(self, service: str, client: str) -> list[Endpoint]:
+        """The listeners of `service` with the address that `client` uses: loopback on the same host where it is bound."""
+        return [
+            Endpoint(endpoint.service, endpoint.host, LOOPBACK if self._local(endpoint, client) else endpoint.address, endpoint.port)
+            for endpoint in self.endpoints(service)
+        ]
+
+    def _local(self, endpoint: Endpoint, client: str) -> bool:
+        bound = self.listen(endpoint.service, endpoint.host)
+        return endpoint.host == client and (LOOPBACK in bound or "0.0.0.0" in bound)
+
+    def clients(self, service: str, host: str) -> list[dict[str, str]]:
+        """Hosts that may connect to `service` on `host`: [{name, address}], loopback for itself; for pg_hba and the like."""
+        return [
+            {"name": source, "address": LOOPBACK if source == host else self.address(source)}
+            for source in self.sources(service)
+            if source not in {WORLD, ADMIN}
+        ]
+
+    def conflicts(self) -> list[str]:
+        """Two services on one port of one host, as sentences."""
+        taken: dict[tuple[str, int], str] = {}
+        found = []
+        for service, spec in self.services.items():
+            for endpoint in self.endpoints(service):
+                key = (endpoint.host, endpoint.port)
+                if key in taken:
+                    other = self.services[taken[key]]
+                    found.append(
+                        f"{spec.variable}: port {endpoint.port} on {endpoint.host} is taken by {other.name} ({other.variable});"
+                        " allowed: a port of its own"
+                    )
+                taken.setdefault(key, service)
+        return found
+
+    def pairs(self) -> list[dict[str, Any]]:
+        """Every pair of different hosts on every known port, with what the flows say: [{source, host, address, port, service, allowed}]."""
+        hosts = self.members("all")
+        found = []
+        for service in self.services:
+            sources = self.sources(service)
+            for endpoint in self.endpoints(service):
+                for source in hosts:
+                    if source != endpoint.host:
+                        allowed = WORLD in sources or source in sources
+                        found.append(
+                            {
+                                "source": source,
+                                "host": endpoint.host,
+                                "address": endpoint.address,
+                                "port": endpoint.port,
+                                "service": service,
+                                "allowed": allowed,
+                            }
+                        )
+        return found
+
+
+def build(
+    services: Mapping[str, Mapping[str, Any]],
+    flows: Sequence[Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    host: str,
+    admin_sources: Sequence[str],
+) -> dict[str, Any]:
+    """Everything `host` needs to know, as plain data.
+
+    Returns {inbound, listen: {service: [address]}, clients: {service: [{name, address}]},
+    peers: {service: [{host, address, port}]}, first: {service: {host, address, port, url}}}.
+    """
+    wiring = Wiring(services, flows, groups, hostvars)
+    peers = {name: [_plain(endpoint) for endpoint in wiring.seen_from(name, host)] for name in wiring.services}
+    return {
+        "inbound": wiring.inbound(host, admin_sources),
+        "listen": {name: wiring.listen(name, host) for name in wiring.services},
+        "clients": {name: wiring.clients(name, host) for name in wiring.services},
+        "peers": peers,
+        "first": {name: found[0] for name, found in peers.items() if found},
+        "serves": [name for name in wiring.services if any(endpoint.host == host for endpoint in wiring.endpoints(name))],
+    }
+
+
+def _plain(endpoint: Endpoint) -> dict[str, Any]:
+    address = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+    return {"host": endpoint.host, "address": endpoint.address, "port": endpoint.port, "url": f"{address}:{endpoint.port}"}
