@@ -18,8 +18,9 @@ OWN_PREFIXES = ("own_", "secret_", "vault_")
 """An environment names variables of its own with one of these; any other name must be one that a role knows."""
 
 PLACEHOLDERS = re.compile(
-    r"(?i)^(dev[-_ ]?(password|secret).*|sk-your-.*|your[-_ ].*|admin|administrator|postgres|redis|root|test"
-    r"|secure_password|password\d*|passw0rd|secret|secret[-_]key|change[-_ ]?me.*|example|placeholder.*|xxx+|todo|default|guest|letmein|qwerty.*|123456.*|<.*>|\.\.\.)$"
+    r"(?i)^(dev[-_ ]?(password|secret).*|sk-your-.*|your[-_ ].*|admin|administrator|postgres|redis|root|test|secure_password"
+    r"|password\d*|passw0rd|secret|secret[-_]key|change[-_ ]?me.*|example|placeholder.*|xxx+|todo|default|guest|letmein"
+    r"|qwerty.*|123456.*|<.*>|\.\.\.)$"
 )
 """Values that guides print and people forget to replace (EV-08)."""
 

@@ -1,0 +1,133 @@
+"""What no linter knows about a Slipway role (DESIGN: role contract)."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+WIRING: dict[str, Any] = yaml.safe_load((ROOT / "playbooks/vars/wiring.yml").read_text())
+BANNED = {
+    "groups or hostvars": r"\b(groups\s*[\[.]|hostvars)",
+    "set_fact": r"\bset_fact\b",
+    "lineinfile": r"\b(lineinfile|blockinfile)\b",
+    "ignore_errors": r"\bignore_errors\b",
+    "a second default": r"\|\s*(default|d)\s*\(",
+}
+
+
+def role_names() -> list[str]:
+    return [path.name for path in ROLES]
+
+
+def read(path: Path) -> dict[str, Any]:
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def options(role: Path) -> dict[str, dict[str, Any]]:
+    return read(role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options", {})
+
+
+def test_the_roles_of_the_plan_are_here() -> None:
+    plan = {"hardening", "firewall", "postgres", "redis", "pgbouncer", "api", "celery_workers", "nginx", "monitoring", "backup"}
+    assert set(role_names()) == plan
+
+
+@pytest.mark.parametrize("role", ROLES, ids=role_names())
+class TestRole:
+    def test_has_the_files_of_a_role(self, role: Path) -> None:
+        wanted = ["README.md", "defaults/main.yml", "meta/argument_specs.yml", "meta/main.yml", "tasks/main.yml", "vars/main.yml"]
+        assert [name for name in wanted if not (role / name).is_file()] == []
+
+    def test_every_input_is_specified_once(self, role: Path) -> None:
+        """Spec keys are the defaults and the required ones; a `default` in the spec has no effect at run time and drifts."""
+        defaults, spec = read(role / "defaults/main.yml"), options(role)
+        assert set(spec) == set(defaults) | {name for name, option in spec.items() if option.get("required")}
+        assert [name for name in defaults if spec[name].get("required")] == []
+        text = (role / "meta/argument_specs.yml").read_text()
+        assert re.findall(r"^\s+default:.*$", text, re.MULTILINE) == []
+
+    def test_inputs_are_named_after_the_role_and_described(self, role: Path) -> None:
+        assert [name for name in options(role) if not name.startswith(f"{role.name}_")] == []
+        assert [name for name, option in options(role).items() if not option.get("description")] == []
+
+    def test_every_default_has_a_comment_above(self, role: Path) -> None:
+        lines = (role / "defaults/main.yml").read_text().splitlines()
+        bare = []
+        for number, line in enumerate(lines):
+            if re.match(r"[a-z]\w*:", line):
+                above = next((other for other in reversed(lines[:number]) if other.strip()), "")
+                # a group of inputs may share one comment: an input right above it is fine
+                if not above.startswith("#") and not re.match(r"([a-z]\w*:|\s)", above):
+                    bare.append(line)
+        assert bare == []
+
+    def test_internal_variables_carry_the_roles_name(self, role: Path) -> None:
+        assert [name for name in read(role / "vars/main.yml") if not name.startswith(f"__{role.name}_")] == []
+
+    def test_secrets_are_marked(self, role: Path) -> None:
+        """The validator finds weak secrets by `no_log`, and Ansible keeps them out of its output by it."""
+        found = []
+
+        def walk(spec: dict[str, Any], path: str) -> None:
+            for name, option in spec.items():
+                if re.search(r"(password|secret|token)s?$", name) and option.get("type", "str") in {"str", "dict"} and not option.get("no_log"):
+                    found.append(f"{path}{name}")
+                walk(option.get("options", {}), f"{path}{name}.")
+
+        walk(options(role), "")
+        assert found == []
+
+    @pytest.mark.parametrize("word", BANNED)
+    def test_leaves_alone_what_is_not_its_business(self, role: Path, word: str) -> None:
+        found = []
+        for path in sorted(role.rglob("*")):
+            if path.is_file() and path.suffix in {".yml", ".j2"} and path.parts[-2] != "meta":
+                for number, line in enumerate(path.read_text().splitlines(), 1):
+                    if re.search(BANNED[word], line.split("#")[0]):
+                        found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+        assert found == []
+
+    def test_has_a_molecule_scenario(self, role: Path) -> None:
+        assert (ROOT / "molecule" / role.name / "molecule.yml").is_file()
+        assert list((ROOT / "molecule" / role.name).rglob("test_*.py"))
+
+    def test_templates_say_that_they_are_managed(self, role: Path) -> None:
+        silent = []
+        for path in sorted((role / "templates").rglob("*.j2")):
+            head = path.read_text()[:400]
+            if "ansible_managed" not in head:
+                silent.append(str(path.relative_to(role)))
+        assert silent == []
+
+    def test_is_wired_into_site(self, role: Path) -> None:
+        assert f"slipway.stack.{role.name}" in "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml"))
+
+
+def test_wiring_ports_are_the_roles_ports() -> None:
+    defaults: dict[str, Any] = {}
+    for role in ROLES:
+        defaults.update(read(role / "defaults/main.yml"))
+    wrong = {}
+    for name, service in WIRING["wiring_base_services"].items():
+        for variable, default in (("variable", "port"), ("count_variable", "count"), ("enabled_variable", "enabled")):
+            if variable in service and defaults.get(service[variable]) != service[default]:
+                wrong[f"{name}.{variable}"] = (service[variable], defaults.get(service[variable]), service[default])
+    assert wrong == {}
+
+
+def test_what_the_wiring_derives_is_an_input_of_a_role() -> None:
+    known = {name for role in ROLES for name in options(role)}
+    assert [name for name in WIRING if not name.startswith("wiring") and name not in known] == []
+
+
+def test_only_the_wiring_reads_the_inventory() -> None:
+    """DESIGN section 2: one reader of groups[] and hostvars[]."""
+    readers = []
+    for path in [*ROOT.glob("playbooks/**/*.yml"), ROOT / "site.yml"]:
+        if path.name != "wiring.yml" and re.search(BANNED["groups or hostvars"], re.sub(r"#.*", "", path.read_text())):
+            readers.append(str(path.relative_to(ROOT)))
+    assert readers == []
