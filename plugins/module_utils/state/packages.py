@@ -1,0 +1,158 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Debian packages: one dpkg-query to read, one apt-get to install, no service started by dpkg."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .host import LIB_DIR, Deadline, Failure, command, must, remove_if_there
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+POLICY = "/usr/sbin/policy-rc.d"
+POLICY_SAVED = "/usr/sbin/policy-rc.d.slipway-saved"
+POLICY_MARK = "slipway.stack.state"
+UPDATED = LIB_DIR + "/apt-updated"
+_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_LISTCHANGES_FRONTEND": "none", "UCF_FORCE_CONFFOLD": "1"}
+_OPTIONS = ["-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"]
+
+
+def installed(names: list[str]) -> dict[str, tuple[str, str]]:
+    """name -> (dpkg status such as 'installed', version); unknown packages are not in it."""
+    if not names:
+        return {}
+    known: dict[str, tuple[str, str]] = {}
+    done = command(["dpkg-query", "-W", "-f", "${Package}\\t${Architecture}\\t${db:Status-Status}\\t${Version}\\n", "--", *names], 60)
+    for line in done.output.splitlines():
+        fields = line.split("\t")
+        if len(fields) == 4:
+            known[fields[0]] = known[fields[0] + ":" + fields[1]] = (fields[2], fields[3])
+    return known
+
+
+def decide(want: dict[str, Any], known: dict[str, tuple[str, str]]) -> str:
+    """Why the package must change; empty when it need not."""
+    status, version = known.get(want["name"], ("not-installed", ""))
+    if want["state"] == "absent":
+        return "" if status in ("not-installed", "config-files") else "installed, to be removed"
+    if status in ("not-installed", "config-files"):
+        return "not installed"
+    if status != "installed":
+        return "dpkg says " + status
+    if want["version"] and want["version"] != version:
+        return "version %s, wanted %s" % (version, want["version"])
+    return ""
+
+
+class QuietServices:
+    """While dpkg works, it may restart what already runs but starts nothing new: its configuration is not there yet.
+
+    The guard asks whether the run that wrote it still lives, so a killed run leaves nothing that matters."""
+
+    def __enter__(self) -> None:
+        self.clean()
+        if os.path.lexists(POLICY):
+            os.rename(POLICY, POLICY_SAVED)
+        handle = os.open(POLICY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o755)
+        script = (
+            "#!/bin/sh\n# %s: put there while packages are installed\nkill -0 %d 2>/dev/null || exit 0\n"
+            'case "$2" in *start*) systemctl --quiet is-active "$1" || exit 101 ;; esac\nexit 0\n'
+        )
+        os.write(handle, (script % (POLICY_MARK, os.getpid())).encode())
+        os.fchmod(handle, 0o755)
+        os.close(handle)
+
+    def __exit__(self, *_details: object) -> None:
+        self.clean()
+
+    @staticmethod
+    def clean() -> None:
+        """Remove our guard, a killed run's too, and give the host its own policy back."""
+        try:
+            with open(POLICY, encoding="utf-8", errors="replace") as handle:
+                ours = POLICY_MARK in handle.read(400)
+        except OSError:
+            ours = False
+        if ours:
+            remove_if_there(POLICY)
+        if os.path.lexists(POLICY_SAVED) and not os.path.lexists(POLICY):
+            os.rename(POLICY_SAVED, POLICY)
+
+
+def lists_are_stale(cache_valid_time: int) -> bool:
+    """Package lists are missing, older than cache_valid_time seconds, or older than a sources file."""
+    lists = "/var/lib/apt/lists"
+    try:
+        if not any(name.endswith(("_Packages", "_Packages.lz4", "_Packages.gz", "_Packages.xz")) for name in os.listdir(lists)):
+            return True
+        age = os.stat(lists).st_mtime
+    except OSError:
+        return True
+    for stamp in (UPDATED, "/var/lib/apt/periodic/update-success-stamp"):
+        if os.path.exists(stamp):
+            age = max(age, os.stat(stamp).st_mtime)
+    newest = 0.0
+    for source in ("/etc/apt/sources.list", "/etc/apt/sources.list.d", "/etc/apt/preferences.d"):
+        if os.path.exists(source):
+            newest = max(newest, os.stat(source).st_mtime)
+        if os.path.isdir(source):
+            newest = max([newest] + [entry.stat().st_mtime for entry in os.scandir(source)])
+    return newest > age or time.time() - age > cache_valid_time
+
+
+def apply(wanted: list[dict[str, Any]], cache_valid_time: int, deadline: Deadline) -> list[str]:
+    """Make the packages that need it present or absent; returns what was installed, as name=version."""
+    known = installed([want["name"] for want in wanted])
+    install = [want for want in wanted if want["state"] == "present" and decide(want, known)]
+    remove = [want["name"] for want in wanted if want["state"] == "absent" and decide(want, known)]
+    if not install and not remove:
+        return []
+    with QuietServices():
+        if _interrupted():
+            must(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], "finishing an interrupted dpkg run", deadline.left(), None, _ENVIRONMENT)
+        if remove:
+            must(["apt-get", "remove", "-q", "-y", *_OPTIONS, *remove], "removing packages", deadline.left(), None, _ENVIRONMENT)
+        if install:
+            fresh = lists_are_stale(cache_valid_time)
+            if fresh:
+                update(deadline)
+            try:
+                _install(install, deadline)
+            except Failure:
+                if fresh:
+                    raise
+                update(deadline)  # the lists were old enough to name files that are gone
+                _install(install, deadline)
+    now = installed([want["name"] for want in install])
+    return ["%s=%s" % (want["name"], now.get(want["name"], ("", "?"))[1]) for want in install]
+
+
+def update(deadline: Deadline) -> None:
+    must(["apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "APT::Update::Error-Mode=any"], "updating the package lists", deadline.left(), None, _ENVIRONMENT)
+    os.makedirs(LIB_DIR, 0o755, exist_ok=True)
+    with open(UPDATED, "wb"):
+        os.utime(UPDATED)
+
+
+def _install(wanted: list[dict[str, Any]], deadline: Deadline) -> None:
+    groups: dict[tuple[bool, str], list[str]] = {}
+    for want in wanted:
+        name = want["name"] + ("=" + want["version"] if want["version"] else "")
+        groups.setdefault((want["recommends"], want["default_release"] or ""), []).append(name)
+    for (recommends, release), names in groups.items():
+        argv = ["apt-get", "install", "-q", "-y", *_OPTIONS, "--install-recommends" if recommends else "--no-install-recommends"]
+        if any("=" in name for name in names):
+            argv.append("--allow-downgrades")
+        if release:
+            argv += ["-t", release]
+        must([*argv, *names], "installing packages", deadline.left(), None, _ENVIRONMENT)
+
+
+def _interrupted() -> bool:
+    if any(name.isdigit() for name in os.listdir("/var/lib/dpkg/updates")):
+        return True
+    return bool(command(["dpkg", "--audit"], 60).output.strip())

@@ -1,0 +1,289 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The module's arguments: one table for Ansible's own checker, for the documentation test, and for our clearer errors."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Any
+
+_OWNED = {
+    "owner": {"type": "str", "default": "root"},
+    "group": {"type": "str", "default": "root"},
+}
+_READY = {
+    "tcp": {"type": "str"},
+    "http": {"type": "str"},
+    "status": {"type": "int"},
+    "insecure": {"type": "bool", "default": False},
+    "host": {"type": "str"},
+    "unix": {"type": "str"},
+    "command": {"type": "str"},
+    "expect": {"type": "str"},
+    "unit_active": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 30},
+}
+PACKAGE = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "version": {"type": "str"},
+    "default_release": {"type": "str"},
+    "recommends": {"type": "bool", "default": False},
+}
+ARGUMENT_SPEC: dict[str, Any] = {
+    "packages": {"type": "list", "elements": "raw", "default": []},
+    "cache_valid_time": {"type": "int", "default": 86400},
+    "groups": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "gid": {"type": "int"},
+            "system": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    },
+    "users": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "uid": {"type": "int"},
+            "group": {"type": "str"},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "home": {"type": "str"},
+            "shell": {"type": "str"},
+            "system": {"type": "bool", "default": False},
+            "comment": {"type": "str"},
+            "create_home": {"type": "bool"},
+            "password": {"type": "str", "no_log": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    },
+    "directories": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "str", "required": True},
+            **_OWNED,
+            "mode": {"type": "str", "default": "0755"},
+            "state": {"type": "str", "choices": ["directory", "absent"], "default": "directory"},
+        },
+    },
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "str", "required": True},
+            "template": {"type": "str"},
+            "variables": {"type": "dict", "default": {}},
+            "content": {"type": "str"},
+            "encoding": {"type": "str", "choices": ["utf-8", "base64"], "default": "utf-8"},
+            "source": {"type": "str"},
+            "link": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            **_OWNED,
+            "mode": {"type": "str", "default": "0644"},
+            "secret": {"type": "bool", "default": False},
+            "force": {"type": "bool", "default": True},
+            "validate": {"type": "str"},
+        },
+    },
+    "validate": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "command": {"type": "str", "required": True},
+            "files": {"type": "list", "elements": "str", "required": True},
+        },
+    },
+    "units": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "enabled": {"type": "bool"},
+            "state": {"type": "str", "choices": ["started", "stopped"]},
+            "masked": {"type": "bool"},
+            "restart_on": {"type": "list", "elements": "str", "default": []},
+            "reload_on": {"type": "list", "elements": "str", "default": []},
+            "reload_command": {"type": "str"},
+            "ready": {"type": "dict", "options": _READY},
+        },
+    },
+    "timeout": {"type": "int", "default": 600},
+}
+_UNIT_KINDS = (".service", ".timer", ".socket", ".mount", ".path", ".target")
+_TRUE = {"true", "yes", "on", "1", "y", "t"}
+_FALSE = {"false", "no", "off", "0", "n", "f"}
+
+
+class SpecError(Exception):
+    """Every problem of the arguments, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems) if len(problems) == 1 else "\n- ".join(["invalid arguments:", *problems]))
+        self.problems = problems
+
+
+def normalise(arguments: dict[str, Any], rendered: bool = False) -> dict[str, Any]:
+    """Return plain data with every key present, or raise SpecError with all the problems.
+
+    rendered: the controller has turned template and source into content; they are names for messages from then on."""
+    problems: list[str] = []
+    arguments = {key: value for key, value in arguments.items() if not str(key).startswith("_")}
+    result = _options(ARGUMENT_SPEC, arguments, "", problems)
+    if not problems:
+        _check_meaning(result, problems, ("content", "link") if rendered else ("template", "content", "source", "link"))
+    if problems:
+        raise SpecError(problems)
+    return result
+
+
+def _options(spec: dict[str, Any], given: dict[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
+    for key in given:
+        if key not in spec:
+            near = get_close_matches(str(key), list(spec), n=1)
+            hint = " (did you mean '%s'?)" % near[0] if near else ""
+            problems.append("%sunknown key '%s'%s; allowed: %s" % (_at(where), key, hint, ", ".join(spec)))
+    result: dict[str, Any] = {}
+    for key, rule in spec.items():
+        value = given.get(key)
+        if value is None:
+            if rule.get("required"):
+                problems.append("%s'%s' is required" % (_at(where), key))
+            default = rule.get("default")
+            result[key] = list(default) if isinstance(default, list) else dict(default) if isinstance(default, dict) else default
+            continue
+        result[key] = _value(rule, value, "%s.%s" % (where, key) if where else key, problems, secret=bool(rule.get("no_log")) or key == "content")
+    return result
+
+
+def _value(rule: dict[str, Any], value: Any, where: str, problems: list[str], secret: bool = False) -> Any:
+    kind = rule["type"]
+    if kind == "list":
+        if not isinstance(value, (list, tuple)):
+            problems.append("%s must be a list, got %s" % (where, type(value).__name__))
+            return []
+        return [_element(rule, item, where, index, problems) for index, item in enumerate(value)]
+    if kind == "dict":
+        if not isinstance(value, dict):
+            problems.append("%s must be a dictionary, got %s" % (where, type(value).__name__))
+            return {}
+        return _options(rule["options"], value, where, problems) if "options" in rule else dict(value)
+    if where.endswith(".mode") and not isinstance(value, str):  # YAML reads a bare 0644 as 420
+        problems.append('%s must be quoted octal digits such as "0644", got the number %s' % (where, value))
+        return "0000"
+    plain = _scalar(kind, value)
+    shown = "(not shown)" if secret else repr(_plain(value))
+    if plain is None:
+        expected = {"str": "a string", "int": "a whole number", "bool": "true or false"}[kind]
+        problems.append("%s must be %s, got %s" % (where, expected, shown))
+    elif "choices" in rule and plain not in rule["choices"]:
+        problems.append("%s is %s; allowed: %s" % (where, shown, ", ".join(rule["choices"])))
+    return plain
+
+
+def _element(rule: dict[str, Any], item: Any, where: str, index: int, problems: list[str]) -> Any:
+    if rule["elements"] == "raw":  # a package: its name, or a dictionary
+        item = {"name": item} if not isinstance(item, dict) else item
+        rule = {"elements": "dict", "options": PACKAGE}
+    if rule["elements"] != "dict":
+        return _value({"type": rule["elements"]}, item, "%s[%d]" % (where, index), problems)
+    label = "%s[%d]" % (where, index)
+    if not isinstance(item, dict):
+        problems.append("%s must be a dictionary, got %s" % (label, type(item).__name__))
+        return {}
+    name = item.get("path", item.get("name"))
+    return _options(rule["options"], item, "%s (%s)" % (label, name) if name else label, problems)
+
+
+def _scalar(kind: str, value: Any) -> Any:
+    """The value as `kind`, or None. Subclasses of str (Ansible's tags) become plain str."""
+    if kind == "bool":
+        if isinstance(value, bool):
+            return value
+        text = str(value).lower()
+        return True if text in _TRUE else False if text in _FALSE else None
+    if kind == "int":
+        if isinstance(value, bool):
+            return None
+        try:
+            return int(str(value))
+        except ValueError:
+            return None
+    return _plain(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+
+
+def _plain(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else value if isinstance(value, (bool, list, dict)) else str(value)
+
+
+def _at(where: str) -> str:
+    return where + ": " if where else ""
+
+
+def _check_meaning(result: dict[str, Any], problems: list[str], origins: tuple[str, ...]) -> None:
+    """What types cannot say."""
+    for section, key in (("packages", "name"), ("groups", "name"), ("users", "name"), ("directories", "path"), ("files", "path"), ("units", "name")):
+        seen: set[str] = set()
+        for item in result[section]:
+            if item[key] in seen:
+                problems.append("%s: '%s' is listed twice" % (section, item[key]))
+            seen.add(item[key])
+    for item in result["directories"] + result["files"]:
+        _check_path(item, problems)
+    for item in result["files"]:
+        _check_file(item, problems, origins)
+    for item in result["units"]:
+        _check_unit(item, problems)
+
+
+def _check_path(item: dict[str, Any], problems: list[str]) -> None:
+    path = item["path"]
+    if not path.startswith("/") or "/../" in path + "/" or "\0" in path or path == "/":
+        problems.append("path '%s' must be absolute and without '..'" % path)
+    if path != "/" and path.endswith("/"):
+        item["path"] = path.rstrip("/")
+    if not re.fullmatch(r"0?[0-7]{3,4}", item["mode"]):
+        problems.append('%s: mode %r must be quoted octal digits such as "0644"' % (path, item["mode"]))
+
+
+def _check_file(item: dict[str, Any], problems: list[str], possible: tuple[str, ...]) -> None:
+    origins = [key for key in possible if item[key] is not None]
+    if item["state"] == "absent":
+        if origins:
+            problems.append("files (%s): state absent goes without %s" % (item["path"], ", ".join(origins)))
+    elif len(origins) != 1:
+        problems.append(
+            "files (%s): give exactly one of %s (or state: absent); got %s" % (item["path"], ", ".join(possible), ", ".join(origins) or "none")
+        )
+    if item["variables"] and item["template"] is None:
+        problems.append("files (%s): variables only go with template" % item["path"])
+    if item["validate"] and "%s" not in item["validate"]:
+        problems.append("files (%s): validate must contain %%s, the candidate's path" % item["path"])
+
+
+def _check_unit(item: dict[str, Any], problems: list[str]) -> None:
+    name = item["name"]
+    if not name.endswith(_UNIT_KINDS):
+        problems.append("units (%s): name must end with one of %s" % (name, " ".join(_UNIT_KINDS)))
+    if item["masked"] and (item["enabled"] or item["state"] == "started"):
+        problems.append("units (%s): a masked unit can be neither enabled nor started" % name)
+    ready = item["ready"]
+    if ready is None:
+        return
+    probes = [key for key in ("tcp", "http", "unix", "command") if ready[key] is not None] + (["unit_active"] if ready["unit_active"] else [])
+    if len(probes) != 1:
+        problems.append("units (%s): ready needs exactly one of tcp, http, unix, command, unit_active; got %s" % (name, ", ".join(probes) or "none"))
+    if ready["tcp"] is not None and not re.fullmatch(r".+:\d+", ready["tcp"]):
+        problems.append("units (%s): ready.tcp is %r; expected host:port" % (name, ready["tcp"]))
+    if ready["http"] is not None and not re.match(r"https?://", ready["http"]):
+        problems.append("units (%s): ready.http is %r; expected http://... or https://..." % (name, ready["http"]))

@@ -1,0 +1,210 @@
+# Copyright: Slipway contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""systemd units: one `systemctl show` to read; the running process, not the file, decides what must happen."""
+
+from __future__ import annotations
+
+import calendar
+import os
+import shlex
+import time
+
+from . import probe
+from .host import RUN_DIR, Deadline, Failure, command, must, walk_newest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RELOADED = RUN_DIR + "/reloaded"
+UNIT_FOLDERS = ("/etc/systemd/system/", "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/", "/usr/local/lib/systemd/system/")
+_PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,NeedDaemonReload,ExecMainStartTimestamp,ActiveEnterTimestamp"
+# enabling cannot change these: somebody else starts them, or a generator made them
+_NOT_ENABLEABLE = ("static", "generated", "indirect", "transient")
+
+
+class Unit:
+    """A unit as systemd sees it. started: seconds since the epoch, 0.0 when it does not run."""
+
+    __slots__ = ("active", "enabled_state", "load", "needs_daemon_reload", "result", "started", "sub")
+
+    def __init__(self, properties: dict[str, str]) -> None:
+        self.load = properties.get("LoadState", "not-found")
+        self.active = properties.get("ActiveState", "inactive")
+        self.sub = properties.get("SubState", "")
+        self.result = properties.get("Result", "success")
+        self.enabled_state = properties.get("UnitFileState", "")
+        self.needs_daemon_reload = properties.get("NeedDaemonReload") == "yes"
+        self.started = 0.0
+        if self.running:
+            self.started = timestamp(properties.get("ExecMainStartTimestamp", "")) or timestamp(properties.get("ActiveEnterTimestamp", ""))
+
+    @property
+    def running(self) -> bool:
+        return self.active in ("active", "reloading", "activating")
+
+    @property
+    def masked(self) -> bool:
+        return self.load == "masked" or self.enabled_state in ("masked", "masked-runtime")
+
+    @property
+    def enabled(self) -> bool:
+        return self.enabled_state in ("enabled", "alias")
+
+
+def timestamp(text: str) -> float:
+    """'Sun 2026-11-22 00:20:12.123456 UTC' in seconds since the epoch; 0.0 for 'n/a' and empty."""
+    fields = text.split()
+    if len(fields) != 4:
+        return 0.0
+    seconds, _dot, fraction = fields[2].partition(".")
+    year, month, day = (int(part) for part in fields[1].split("-"))
+    hour, minute, second = (int(part) for part in seconds.split(":"))
+    return calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)) + (float("0." + fraction) if fraction else 0.0)
+
+
+def show(names: list[str]) -> dict[str, Unit]:
+    """State of every named unit; one that systemd does not know is 'not-found'."""
+    if not names:
+        return {}
+    argv = ["systemctl", "show", "--no-pager", "--timestamp=us+utc", "--property=" + _PROPERTIES, "--", *names]
+    output = must(argv, "reading units", 30)
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in output.strip().split("\n\n")]
+    if len(blocks) != len(names):
+        raise Failure("systemctl show answered %d blocks for %d units" % (len(blocks), len(names)))
+    return {name: Unit(block) for name, block in zip(names, blocks)}
+
+
+def reloaded_at(name: str) -> float:
+    try:
+        return os.stat("%s/%s" % (RELOADED, name)).st_mtime
+    except OSError:
+        return 0.0
+
+
+def record_reload(name: str, moment: float) -> None:
+    os.makedirs(RELOADED, 0o755, exist_ok=True)
+    path = "%s/%s" % (RELOADED, name)
+    with open(path, "wb"):
+        os.utime(path, (moment, moment))
+
+
+def covers(watched: str, path: str) -> bool:
+    """`path` is the watched file, or lies below the watched directory."""
+    return path == watched or path.startswith(watched.rstrip("/") + "/")
+
+
+def newer(watched: list[str], moment: float, changing: dict[str, float]) -> str:
+    """The first watched path that changed after `moment`; `changing` are paths known to change, with their time."""
+    for item in watched:
+        for path, when in changing.items():
+            if when > moment and covers(item, path):
+                return path
+        if walk_newest(item) > moment:
+            return item
+    return ""
+
+
+class Plan:
+    """What one unit needs. action: '', start, stop, restart, reload."""
+
+    __slots__ = ("action", "enable", "mask", "name", "reasons")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.action = ""
+        self.enable = ""
+        self.mask = ""
+        self.reasons: list[str] = []
+
+    def words(self) -> list[str]:
+        return [word for word in (self.mask, self.action, self.enable) if word]
+
+
+def decide(want: dict[str, Any], have: Unit, changing: dict[str, float], reloaded: float) -> Plan:
+    """Compare a unit with what is wanted. `changing`: paths of this call that change -> time (infinite when planned)."""
+    plan = Plan(want["name"])
+    if want["masked"] is not None and want["masked"] != have.masked:
+        plan.mask = "mask" if want["masked"] else "unmask"
+        plan.reasons.append("masked" if have.masked else "not masked")
+    if want["enabled"] is not None and want["enabled"] != have.enabled:
+        if want["enabled"] and have.enabled_state not in _NOT_ENABLEABLE:
+            plan.enable = "enable"
+        elif not want["enabled"] and have.enabled_state in ("enabled-runtime", "linked", "linked-runtime", "enabled", "alias"):
+            plan.enable = "disable"
+        if plan.enable:
+            plan.reasons.append(have.enabled_state or "not enabled")
+    if want["state"] == "stopped":
+        if have.running:
+            plan.action = "stop"
+            plan.reasons.append(have.active)
+        return plan
+    if not have.running:
+        if want["state"] == "started":
+            plan.action = "start"
+            plan.reasons.append(have.active if have.load != "not-found" else "not there yet")
+        return plan
+    stale = newer(want["restart_on"], have.started, changing)
+    if stale:
+        plan.action = "restart"
+        plan.reasons.append("%s is newer than the running process" % stale)
+        return plan
+    stale = newer(want["reload_on"], max(have.started, reloaded), changing)
+    if stale:
+        plan.action = "reload"
+        plan.reasons.append("%s is newer than the last reload" % stale)
+    return plan
+
+
+def daemon_reload(deadline: Deadline) -> None:
+    must(["systemctl", "daemon-reload"], "systemctl daemon-reload", deadline.at_most(90))
+
+
+def perform(want: dict[str, Any], action: str, deadline: Deadline) -> None:
+    """Start, restart, reload or stop, then wait until the unit answers; Failure says why it does not."""
+    name = want["name"]
+    if action == "stop":
+        must(["systemctl", "stop", name], "stopping " + name, deadline.left())
+        return
+    moment = time.time()
+    argv = ["systemctl", action, name]
+    if action == "reload" and want["reload_command"]:
+        argv = shlex.split(want["reload_command"])
+    elif action != "reload":
+        command(["systemctl", "reset-failed", name], 30)
+    done = command(argv, deadline.left())
+    if done.code != 0:
+        raise Failure("%s: '%s' exited %d: %s" % (name, " ".join(argv), done.code, done.tail(5)), unit=name)
+    if action == "reload":
+        record_reload(name, moment)
+    await_ready(want, deadline)
+
+
+def await_ready(want: dict[str, Any], deadline: Deadline) -> None:
+    name, ready = want["name"], want["ready"]
+    limit = time.monotonic() + deadline.at_most(ready["timeout"] if ready else 5)
+    settle = time.monotonic() + 0.4  # without a probe: long enough to see a process that dies at once
+    while True:
+        have = show([name])[name]
+        if have.active == "failed":
+            raise Failure("%s failed (%s) after its start" % (name, have.result), unit=name)
+        if have.active == "active" or (have.active == "inactive" and not ready):
+            answer = probe.attempt(ready) if ready else ""
+            if not answer and (ready or time.monotonic() > settle):
+                return
+        else:
+            answer = "unit is " + have.active
+        if time.monotonic() > limit:
+            if not ready:
+                raise Failure("%s is %s (%s)" % (name, have.active, have.sub), unit=name)
+            raise Failure("%s is not ready: %s did not answer within %d s: %s" % (name, probe.describe(ready), ready["timeout"], answer), unit=name)
+        time.sleep(0.1)
+
+
+def journal(name: str, lines: int = 20) -> list[str]:
+    done = command(["journalctl", "--no-pager", "--quiet", "--output=short-iso", "--lines=%d" % lines, "--unit=" + name], 15)
+    return done.output.strip().splitlines()
+
+
+def systemctl(verb: str, name: str, deadline: Deadline) -> None:
+    must(["systemctl", verb, name], "%s %s" % (verb, name), deadline.at_most(60))
