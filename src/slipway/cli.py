@@ -3,8 +3,9 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from slipway import engine, host, image
+from slipway import engine, image, scenario
 from slipway.errors import SlipwayError
 
 
@@ -21,25 +22,17 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--rebuild", action="store_true", help="also when nothing changed (fresh package lists)")
     build.set_defaults(run=lambda chosen: image.ensure(chosen.distribution, rebuild=chosen.rebuild))
 
-    single = commands.add_parser("host", help="start or remove bare hosts outside the lab (Molecule does)")
-    actions = single.add_subparsers(required=True, metavar="ACTION")
-    up = actions.add_parser("up", help="start hosts and wait until they have booted")
-    up.add_argument("host", nargs="+", metavar="NAME=DISTRIBUTION")
-    up.set_defaults(run=lambda chosen: _hosts_up(chosen.host))
-    down = actions.add_parser("down", help="remove hosts")
-    down.add_argument("host", nargs="*", metavar="NAME")
-    down.set_defaults(run=lambda chosen: host.remove(chosen.host))
+    hosts = commands.add_parser("host", help="start or remove the hosts of a Molecule scenario")
+    actions = hosts.add_subparsers(required=True, metavar="ACTION")
+    up = actions.add_parser("up", help="start hosts, wait until they have booted, write their names and addresses")
+    up.add_argument("--scenario", required=True)
+    up.add_argument("--write", required=True, type=Path, metavar="FILE")
+    up.add_argument("platform", nargs="+")
+    up.set_defaults(run=lambda chosen: scenario.up(chosen.scenario, chosen.platform, chosen.write))
+    down = actions.add_parser("down", help="remove all hosts of the scenario")
+    down.add_argument("--scenario", required=True)
+    down.set_defaults(run=lambda chosen: scenario.down(chosen.scenario))
     return root
-
-
-def _hosts_up(pairs: Sequence[str]) -> None:
-    """Start `NAME=DISTRIBUTION` hosts that do not run yet; one that exists but is stopped is replaced."""
-    wanted = dict(pair.split("=", 1) for pair in pairs)
-    image.ensure(sorted(set(wanted.values())))
-    running = set(engine.run(["ps", "--format", "{{.Names}}"]).split())
-    missing = [name for name in wanted if name not in running]
-    host.remove(missing)
-    host.start([host.Host(container=name, distribution=wanted[name], hostname=name) for name in missing])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

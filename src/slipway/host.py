@@ -99,3 +99,8 @@ def remove(containers: Sequence[str]) -> None:
     """Remove containers and their anonymous volumes; one that does not exist is no error."""
     if containers:
         engine.run(["rm", "--force", "--volumes", *containers])
+
+
+def address(container: str) -> str:
+    """The container's IPv4 address on its (only) network."""
+    return engine.run(["inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container]).strip()
