@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A Google Cloud resource as data: a table of fields, a pure plan, and one loop that reads, compares and writes.
+
+The user's options are a subset of the server's object. What is left out is left alone; false, 0, "" and [] equal "missing".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from .client import MISSING_LIBRARY, Client, Conflict, GcpError, Interrupted, Json, Write, delay, path_of
+
+try:
+    import yaml
+
+    MISSING_YAML = None
+except ImportError:  # pragma: no cover
+    MISSING_YAML = "PyYAML"
+
+MASK = "********"
+ATTEMPTS = 6
+# Mirrors doc_fragments/gcp.py, which validate-modules compares with it.
+COMMON: dict[str, Json] = {
+    "project": {"type": "str", "required": True},
+    "region": {"type": "str"},
+    "access_token": {"type": "str", "no_log": True},
+    "service_account_file": {"type": "path", "no_log": False},
+    "service_account_contents": {"type": "jsonarg", "no_log": True},
+    "impersonate_service_account": {"type": "str"},
+    "impersonation_delegates": {"type": "list", "elements": "str"},
+    "api_endpoint": {"type": "str"},
+    "request_timeout": {"type": "int", "default": 60},
+    "operation_timeout": {"type": "int", "default": 1800},
+    "retries": {"type": "int", "default": 6},
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """How one option (or one API path below it) becomes JSON and is compared with what the server has."""
+
+    path: str | None = ""  # API path such as "settings.tier"; "" is the option's own name in camelCase, None is not sent
+    convert: Callable[[Any], Any] | None = None  # the option's value -> the API's value
+    normalise: Callable[[Any], Any] | None = None  # both sides, before comparing
+    exact: bool = False  # a map: keys that the user does not name are removed
+    key: str = ""  # a list of objects with this identity
+    merge: bool = False  # with key: entries that the user does not name stay
+    unordered: bool = False  # a list that is a set
+    whole: bool = False  # an object of which one part excludes others: when it differs it is replaced
+    secret: bool = False
+    immutable: bool = False  # cannot change in place: fails and names the option
+    create_only: bool = False  # used where the server has no value yet, never compared again
+    write_only: bool = False  # never answered by the server; sent with a creation
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Everything that one module knows about its API."""
+
+    documentation: str
+    api: str
+    path: str  # of the object; `{name}` is the option of that name
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    nested: Mapping[str, Field] = field(default_factory=dict)  # rules for API paths below the options' own
+    create: Write | None = None
+    initial: Mapping[str, Any] = field(default_factory=dict)  # what a creation's body holds besides the options
+    update: str = "mask"  # mask (?updateMask=), wrapped:<name> (mask and object in the body), merge (changed leaves), put, none
+    update_method: str = "PATCH"
+    etag: str = ""  # the body's field that proves which version we read; "?name=field" sends it as a query
+    delete_query: Mapping[str, str] = field(default_factory=dict)
+    output_only: tuple[str, ...] = ()  # below a changed field, yet the server's own
+    pending: Callable[[Json], bool] | None = None  # still busy with somebody's earlier operation
+    check: Callable[[Mapping[str, Any]], None] | None = None  # raises GcpError on options that contradict each other
+    required_if: tuple[tuple[str, Any, tuple[str, ...]], ...] = ()
+    mutually_exclusive: tuple[tuple[str, ...], ...] = ()
+
+    @cached_property
+    def spec(self) -> Json:
+        """The documentation is the argument specification: one place, nothing to drift."""
+        return argument_spec(self.documentation, {name for name, rule in self.fields.items() if rule.secret})
+
+    @cached_property
+    def options(self) -> dict[str, Field]:
+        """Every option that describes the object, with its API path."""
+        placeholders = set(re.findall(r"\{(\w+)\}", self.path))
+        table = {}
+        for name in self.spec:
+            rule = self.fields.get(name, Field(path=None) if name in {*COMMON, *placeholders, "state"} else Field())
+            if rule.path is not None:
+                table[name] = replace(rule, path=rule.path or camel(name))
+        return table
+
+    @cached_property
+    def rules(self) -> dict[str, Field]:
+        return {str(rule.path): rule for rule in self.options.values()} | dict(self.nested)
+
+    def wanted(self, params: Mapping[str, Any], creating: bool) -> Json:
+        """The user's options as a piece of the API's object."""
+        body: Json = {}
+        for name, rule in self.options.items():
+            value = params.get(name)
+            if value is None or (rule.write_only and not creating):
+                continue
+            value = rule.convert(value) if rule.convert else to_api(value, self.spec[name].get("options"))
+            if value is not None:
+                put(body, str(rule.path), value)
+        return body
+
+
+@dataclass
+class Plan:
+    """What to send, what the object will be then, and the diff in the user's own words."""
+
+    writes: list[Write]
+    predicted: Json | None
+    before: Json
+    after: Json
+    facts: Json = field(default_factory=dict)  # more keys for the module's result
+
+
+def plan(resource: Resource, params: Mapping[str, Any], live: Json | None) -> Plan:
+    """Pure: options and the server's object in, requests out."""
+    path = path_of(resource.path, params)
+    want = resource.wanted(params, live is None)
+    absent, present = {"state": "absent"}, {"state": "present"}
+    if params.get("state") == "absent":
+        if live is None:
+            return Plan([], None, absent, absent)
+        query = {key: live[value] for key, value in resource.delete_query.items() if value in live}
+        return Plan([Write("DELETE", path, query)], None, present | hidden(shape(live, want, resource.rules), resource.rules), absent)
+    if live is None:
+        made = resource.create or Write("POST", path.rpartition("/")[0])
+        query = {key: value.format(**params) for key, value in made.query.items()}
+        body = {key: value.format(**params) if isinstance(value, str) else value for key, value in resource.initial.items()} | want
+        write = Write(made.method, path_of(made.path, params), query, body, repeatable=made.repeatable)
+        return Plan([write], body, absent, present | hidden(want, resource.rules))
+    predicted = overlay(want, live, resource.rules)
+    before, after = (hidden(shape(side, want, resource.rules), resource.rules) for side in (live, predicted))
+    if predicted == live:
+        return Plan([], live, before, before)
+    for name, rule in resource.options.items():
+        if (rule.immutable or resource.update == "none") and at(predicted, str(rule.path)) != at(live, str(rule.path)):
+            raise GcpError(
+                f"{name} of {path} is {at(live, str(rule.path))!r} and cannot become {at(predicted, str(rule.path))!r} in place. Nothing was changed "
+                "and nothing is ever deleted to be made anew: keep the value, or make a new resource and move over."
+            )
+    return Plan([update_of(resource, path, live, predicted)], predicted, before, after)
+
+
+def update_of(resource: Resource, path: str, live: Json, predicted: Json) -> Write:
+    style, _colon, wrapper = resource.update.partition(":")
+    changed = sorted(key for key in predicted if predicted[key] != live.get(key))
+    body: Json = {key: predicted[key] for key in changed}
+    if style == "merge":
+        body = merge_patch(live, predicted)
+    elif style == "put":
+        body = dict(predicted)
+    for name in resource.output_only:
+        body = without(body, name)
+    query: Json = {}
+    if resource.etag.startswith("?"):
+        name, _equals, source = resource.etag[1:].partition("=")
+        query[name] = live[source]
+    elif resource.etag and at(live, resource.etag) is not None:
+        put(body, resource.etag, at(live, resource.etag))
+    if style == "mask":
+        query["updateMask"] = ",".join(changed)
+    elif style == "wrapped":
+        body = {wrapper: {"name": live["name"]} | body, "updateMask": ",".join(changed)}
+    return Write(resource.update_method, path, query, body)
+
+
+# -- comparing ---------------------------------------------------------------------------------------------------------
+
+
+def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "") -> Any:
+    """The server's value with the user's laid over it. Returns `have` itself where the two already agree."""
+    rule = rules.get(path, Field())
+    if rule.create_only and have not in (None, ""):
+        return have
+    if isinstance(want, dict):
+        old = have if isinstance(have, dict) else {}
+        new = {} if rule.exact else dict(old)
+        for name, value in want.items():
+            merged = overlay(value, old.get(name), rules, f"{path}.{name}" if path else name)
+            if name in old or merged is not None:
+                new[name] = merged
+        return have if new == old else (want if rule.whole else new)
+    if isinstance(want, list):
+        old = have if isinstance(have, list) else []
+        if rule.key:
+            known = {str(item.get(rule.key)): item for item in old}
+            names = [str(item[rule.key]) for item in want]
+            fresh = {str(item[rule.key]): overlay(item, known.get(str(item[rule.key])), rules, path + "[]") for item in want}
+            merged = [fresh.get(name, item) for name, item in known.items() if name in fresh or rule.merge]
+            merged += [fresh[name] for name in names if name not in known]
+        elif rule.unordered:
+            merged = old if {canonical(item, rule) for item in old} == {canonical(item, rule) for item in want} else want
+        else:
+            merged = [overlay(item, old[place] if place < len(old) else None, rules, path + "[]") for place, item in enumerate(want)]
+        return have if merged == old else merged
+    return have if canonical(want, rule) == canonical(have, rule) else want
+
+
+def canonical(value: Any, rule: Field) -> Any:
+    """int64 travels as a string, unset enums as X_UNSPECIFIED, and everything falsy as nothing."""
+    if value is None or value is False or value == "" or (isinstance(value, str) and value.endswith("_UNSPECIFIED")):
+        return None
+    if rule.normalise:
+        value = rule.normalise(value)
+    if value is True:
+        return True
+    return None if value in (0, "0") else str(value)
+
+
+def seconds(value: Any) -> Any:
+    """Durations as the user may write them (`24h`, `90d`, 300) and as the API does (`86400s`)."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", str(value))
+    return f"{float(match[1]) * {'': 1, 's': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 604800}[match[2]]:g}" if match else value
+
+
+def duration(value: Any) -> str:
+    """For `convert`: what the user wrote, as the API's `86400s`."""
+    text = seconds(value)
+    if not re.fullmatch(r"[\d.e+]+", str(text)):
+        raise GcpError(f"{value!r} is no duration: write 300, 300s, 5m, 24h or 90d")
+    return f"{int(float(text))}s" if float(text).is_integer() else f"{text}s"
+
+
+def self_link(value: Any) -> Any:
+    return re.sub(r"^https?://[^/]+/(compute/)?(v\d\w*/)?", "", str(value))
+
+
+def lower(value: Any) -> Any:
+    return str(value).lower()
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------------
+
+
+def camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def to_api(value: Any, options: Json | None) -> Any:
+    """Documented suboptions become camelCase and lose what was left out; maps keep the user's own keys."""
+    if options and isinstance(value, list):
+        return [to_api(item, options) for item in value]
+    if options and isinstance(value, dict):
+        return {camel(key): to_api(item, options.get(key, {}).get("options")) for key, item in value.items() if item is not None}
+    return value
+
+
+def at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def put(value: Json, path: str, item: Any) -> None:
+    *parents, last = path.split(".")
+    for name in parents:
+        value = value.setdefault(name, {})
+    value[last] = item
+
+
+def without(value: Any, path: str) -> Any:
+    name, _dot, rest = path.partition(".")
+    if not isinstance(value, dict) or name not in value:
+        return value
+    kept = {key: item for key, item in value.items() if key != name}
+    return {**kept, name: without(value[name], rest)} if rest else kept
+
+
+def merge_patch(old: Json, new: Json) -> Json:
+    """Only the changed leaves; null for what goes (RFC 7396)."""
+    patch: Json = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if value != before:
+            patch[key] = merge_patch(before, value) if isinstance(value, dict) and isinstance(before, dict) else value
+    return patch
+
+
+def shape(value: Any, want: Any, rules: Mapping[str, Field], path: str = "") -> Any:
+    """The part of the object that the user speaks of. Maps whose keys may go are shown whole."""
+    if not isinstance(want, dict) or not isinstance(value, dict) or rules.get(path, Field()).exact:
+        return value
+    return {key: shape(value[key], want[key], rules, f"{path}.{key}" if path else key) for key in want if key in value}
+
+
+def hidden(value: Any, rules: Mapping[str, Field], path: str = "") -> Any:
+    """The same without secrets."""
+    if rules.get(path, Field()).secret and value not in (None, ""):
+        return MASK
+    if isinstance(value, dict):
+        return {key: hidden(item, rules, f"{path}.{key}" if path else key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hidden(item, rules, path + "[]") for item in value]
+    return value
+
+
+def argument_spec(documentation: str, secrets: set[str] | frozenset[str] = frozenset()) -> Json:
+    """Ansible's argument specification from a module's own documentation."""
+
+    def convert(options: Json) -> Json:
+        spec: Json = {}
+        for name, option in options.items():
+            spec[name] = {key: option[key] for key in ("type", "required", "default", "choices", "elements") if key in option}
+            spec[name]["no_log"] = name in secrets
+            if "suboptions" in option:
+                spec[name]["options"] = convert(option["suboptions"])
+        return spec
+
+    return {**COMMON, **convert(yaml.safe_load(documentation)["options"])}
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+def start(spec: Callable[[], Json], **rules: Any) -> tuple[AnsibleModule, Client]:
+    """The Ansible module and its client, or a clear failure."""
+    if MISSING_YAML or MISSING_LIBRARY:
+        module = AnsibleModule(argument_spec={}, bypass_checks=True)
+        module.fail_json(msg=missing_required_lib(str(MISSING_LIBRARY or MISSING_YAML)))
+    module = AnsibleModule(argument_spec=spec(), supports_check_mode=True, **rules)
+    try:
+        return module, Client(module.params)
+    except GcpError as error:
+        module.fail_json(msg=str(error))
+        raise
+
+
+def converge(module: AnsibleModule, client: Client, api: str, read: Callable[[], Json | None], planner: Callable[[Json | None], Plan]) -> Json:
+    """Read, compare, write; again from the start when somebody else wrote in between or a connection ended half-way."""
+    sent: list[str] = []
+    first: Plan | None = None
+    for attempt in range(ATTEMPTS):
+        try:
+            live = read()
+        except GcpError as error:
+            # Where the API itself will be enabled by an earlier task of the same check run, nothing can exist yet.
+            if not (module.check_mode and error.reason in ("SERVICE_DISABLED", "accessNotConfigured")):
+                raise
+            module.warn(f"check mode: taken as absent, for the API is not enabled: {error}")
+            live = None
+        todo = planner(live)
+        first = first if first and sent else todo
+        result: Json = {"diff": {"before": first.before, "after": first.after}, **todo.facts}
+        result["writes"] = sent + [write.summary() for write in todo.writes]
+        result["changed"] = bool(result["writes"])
+        if module.check_mode or not todo.writes:
+            return result | {"resource": todo.predicted}
+        answer: Json = {}
+        try:
+            for write in todo.writes:
+                sent.append(write.summary())
+                answer = client.write(api, write)
+            return result | {"resource": None if todo.predicted is None else answer or read()}
+        except (Conflict, Interrupted) as error:
+            if isinstance(error, Conflict):
+                sent.pop()
+            if attempt == ATTEMPTS - 1:
+                raise
+            client.sleep(delay(attempt))
+    raise AssertionError("unreachable")
+
+
+def settled(resource: Resource, client: Client, params: Mapping[str, Any]) -> Json | None:
+    """The object, once nobody's earlier operation works on it any more."""
+    waited, attempt = 0.0, 0
+    while True:
+        live = client.get(resource.api, path_of(resource.path, params))
+        if live is None or resource.pending is None or not resource.pending(live):
+            return live
+        if waited > int(params.get("operation_timeout") or 1800):
+            raise GcpError(f"{path_of(resource.path, params)} is still busy with an earlier operation after {waited:.0f} s")
+        pause = delay(attempt, floor=0.2)
+        waited, attempt = waited + pause, attempt + 1
+        client.sleep(pause)
+
+
+def run(resource: Resource) -> None:
+    """The whole of a module's main()."""
+    module, client = start(lambda: resource.spec, required_if=resource.required_if, mutually_exclusive=resource.mutually_exclusive)
+    try:
+        if resource.check:
+            resource.check(module.params)
+        result = converge(
+            module, client, resource.api, lambda: settled(resource, client, module.params), lambda live: plan(resource, module.params, live)
+        )
+    except GcpError as error:
+        module.fail_json(msg=str(error))
+    result["resource"] = hidden(result["resource"], resource.rules)
+    module.exit_json(**result)
