@@ -68,8 +68,8 @@ class ActionModule(ActionBase):
         if sentences:
             count = f"{len(sentences)} problem" + ("s" if len(sentences) > 1 else "")
             message = f"The inventory has {count}; no host was touched.\n" + "\n".join(f"- {sentence}" for sentence in sentences)
-            return {"failed": True, "msg": message, "problems": sentences}
-        return {"changed": False, "problems": [], "ansible_facts": {"slipway_inventory_valid": True}}
+            return {"failed": True, "msg": message}
+        return {"changed": False, "ansible_facts": {"slipway_inventory_valid": True}}
 
     def roles_of(self, host: str) -> set[str]:
         """Roles that `host` gets."""
@@ -97,7 +97,8 @@ class ActionModule(ActionBase):
                 try:
                     values[name] = templar.template(context[name])
                 except AnsibleError as error:
-                    if "ansible_facts" not in str(error):
+                    # What needs facts is known later; what the wiring can not derive is said once, by wiring_problems.
+                    if "ansible_facts" not in str(error) and name not in self.derived:
                         problems.append(
                             self.placed(check.Problem(name, f"not to be resolved: {error.message}", "variables that exist"), given)
                         )

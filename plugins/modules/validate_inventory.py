@@ -32,11 +32,6 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-problems:
-  description: One sentence per problem.
-  returned: always
-  type: list
-  elements: str
 ansible_facts:
   description: C(slipway_inventory_valid), so that a playbook imported later in the same run need not repeat the check.
   returned: success

@@ -158,7 +158,8 @@ def missing_values(spec: Mapping[str, Mapping[str, Any]], given: Iterable[str]) 
 def _first_sentence(option: Mapping[str, Any]) -> str:
     description = option.get("description", "")
     text = description if isinstance(description, str) else str(next(iter(description), ""))
-    return text.split(". ")[0].rstrip(".")
+    plain = re.sub(r"\b[A-Z]\(([^)]*)\)", r"\1", text)
+    return plain.split(". ")[0].rstrip(".")
 
 
 @dataclass(frozen=True)
