@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""Writes what a machine knows better: the option tables of the roles and the table and picture of the flows.
+
+Between the markers `<!-- NAME:start -->` and `<!-- NAME:end -->` everything is replaced. `--check` writes nothing and exits 1
+where a file is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def between(text: str, name: str, body: str) -> str:
+    """`text` with `body` between the markers of `name`."""
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    if start not in text or end not in text:
+        raise SystemExit(f"the markers {start} and {end} are missing")
+    head, rest = text.split(start, 1)
+    return f"{head}{start}\n{body.rstrip()}\n{end}{rest.split(end, 1)[1]}"
+
+
+def plain(description: Any) -> str:
+    """A description of an argument spec as one line of Markdown."""
+    text = " ".join(str(part) for part in description) if isinstance(description, list) else str(description)
+    text = re.sub(r"\b[CVOPM]\(([^)]*)\)", r"`\1`", re.sub(r"\s+", " ", text))
+    return text.replace("|", "\\|").strip()
+
+
+def shown(value: Any) -> str:
+    """A default, short enough for a table."""
+    if isinstance(value, str):
+        text = f'"{value}"' if value == "" or value != value.strip() else value
+    else:
+        text = json.dumps(value)
+    text = re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
+    return "`" + (text if len(text) <= 70 else text[:67] + "...") + "`"
+
+
+def option_table(role: Path) -> str:
+    """The inputs of a role: name, type, default, meaning."""
+    spec = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"].get("options", {})
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text()) or {}
+    lines = ["| input | type | default | meaning |", "|---|---|---|---|"]
+    for name, option in spec.items():
+        kind = option.get("type", "str") + (f" of {option['elements']}" if "elements" in option else "")
+        default = "**required**" if option.get("required") else shown(defaults.get(name))
+        choices = f" One of {', '.join(f'`{choice}`' for choice in option['choices'])}." if "choices" in option else ""
+        lines.append(f"| `{name}` | {kind} | {default} | {plain(option.get('description', ''))}{choices} |")
+        for key, inner in (option.get("options") or {}).items():
+            kind = inner.get("type", "str") + (f" of {inner['elements']}" if "elements" in inner else "")
+            default = "**required**" if inner.get("required") else ""
+            lines.append(f"| &nbsp;&nbsp;`.{key}` | {kind} | {default} | {plain(inner.get('description', ''))} |")
+    return "\n".join(lines)
+
+
+def flow_tables() -> tuple[str, str]:
+    """The flows as a table and as a picture."""
+    wiring = yaml.safe_load((ROOT / "playbooks/vars/wiring.yml").read_text())
+    services, flows = wiring["wiring_base_services"], wiring["wiring_base_flows"]
+    table = ["| service | runs on | port | who may connect |", "|---|---|---|---|"]
+    edges: dict[tuple[str, str], list[str]] = {}
+    for flow in flows:
+        service = services[flow["to"]]
+        table.append(f"| {flow['to']} | {service['group']} | `{service['variable']}` = {service['port']} | {', '.join(flow['from'])} |")
+        for source in flow["from"]:
+            if source != service["group"] and service["group"] != "all" and not flow["to"].endswith(("_exporter", "_status")):
+                edges.setdefault((source, service["group"]), []).append(flow["to"])
+    picture = ["```mermaid", "flowchart LR"]
+    picture += [f"  {source} -- {', '.join(names)} --> {target}" for (source, target), names in edges.items()]
+    picture += ["  monitoring -. exporters .-> nginx & api & postgres & pgbouncer & redis", "```"]
+    return "\n".join(table), "\n".join(picture)
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page and its text as it should be."""
+    found = {}
+    for role in sorted(path for path in (ROOT / "roles").iterdir() if (path / "README.md").is_file()):
+        page = role / "README.md"
+        found[page] = between(page.read_text(), "options", option_table(role))
+    table, picture = flow_tables()
+    page = ROOT / "docs/architecture.md"
+    found[page] = between(between(page.read_text(), "flows", table), "picture", picture)
+    return found
+
+
+def main() -> int:
+    """Write the pages, or say which are stale."""
+    stale = {page: text for page, text in pages().items() if page.read_text() != text}
+    for page, text in stale.items():
+        print(("stale: " if "--check" in sys.argv else "wrote ") + str(page.relative_to(ROOT)))
+        if "--check" not in sys.argv:
+            page.write_text(text)
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
