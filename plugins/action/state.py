@@ -21,7 +21,7 @@ from ansible_collections.slipway.stack.plugins.module_utils.state import spec
 MANAGED = "Managed by Ansible (slipway.stack): changes by hand are overwritten"
 MARK = "SLIPWAY-RESULT:"
 # in the order in which they import each other
-MODULES = ("host", "accounts", "packages", "files", "transaction", "probe", "units", "validators", "engine")
+MODULES = ("host", "accounts", "packages", "files", "transaction", "probe", "units", "validators", "view", "secrets", "engine")
 PROGRAM = """import base64, json, sys, types, zlib
 data = json.loads(zlib.decompress(base64.b64decode("%s")))
 package = types.ModuleType("slipway_state")
@@ -90,6 +90,8 @@ class ActionModule(ActionBase):
             available_variables=names,
         )
         text = trust_as_template(self._loader.get_text_file_contents(source))
+        if want["secret"]:
+            want["template_text"] = str.__str__(text)  # its words may be shown, the rest may not
         try:
             rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
         except AnsibleError as error:

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 
-from . import accounts, files, packages, transaction, units, validators
+from . import accounts, files, packages, transaction, units, validators, view
 from .host import RUN_DIR, Deadline, Failure, Lock, sync_folder, write_new
 
 TYPE_CHECKING = False
@@ -28,14 +28,17 @@ class Engine:
         self.items: list[dict[str, Any]] = []
         self.diffs: list[dict[str, str]] = []
         self.changing: dict[str, float] = {}
+        self.lasting = False  # packages or accounts were changed: those are not put back
         self.transaction = transaction.Transaction()
         self.result: dict[str, Any] = {"restarted": [], "reloaded": [], "packages_installed": [], "put_back": []}
 
     def run(self) -> dict[str, Any]:
+        os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
+        os.umask(0o022)
         try:
             if self.check:
                 self.predict()
-                self.validate_candidates_in_check()
+                self.validate_in_check()
             else:
                 if os.getuid() != 0:
                     raise Failure("slipway.stack.state needs root on the host: set become: true")
@@ -45,13 +48,22 @@ class Engine:
                     self.predict()
                     self.apply()
         except Failure as failure:
-            self.result.update(failure.facts, failed=True, msg=str(failure))
+            self.fail(str(failure), failure.facts)
         except OSError as error:
-            self.result.update(failed=True, msg="%s: %s" % (error.filename or "operating system", error.strerror))
+            hint = " (set become: true)" if isinstance(error, PermissionError) and os.getuid() != 0 else ""
+            self.fail("%s: %s%s" % (error.filename or "operating system", error.strerror, hint), {})
         changed = any(item["changed"] for item in self.items)
         if self.result.get("failed"):
-            changed = bool(self.result["packages_installed"])
+            changed = self.lasting
         return dict(self.result, changed=changed, items=self.items, diff=self.diffs if self.want["diff"] else [])
+
+    def fail(self, message: str, facts: dict[str, Any]) -> None:
+        from . import secrets
+
+        words = secrets.secret_words(self.want)
+        self.result.update({key: secrets.mask(value, words) for key, value in facts.items()}, failed=True, msg=secrets.mask(message, words))
+        for item in self.items:
+            item["reason"] = secrets.mask(item["reason"], words)
 
     def report(self, section: str, name: str, reasons: list[str], action: str) -> bool:
         item = {"section": section, "name": name, "changed": bool(reasons), "reason": "; ".join(reasons), "action": action if reasons else ""}
@@ -102,28 +114,59 @@ class Engine:
 
     def changing_times(self) -> dict[str, float]:
         """Paths that change in this call, and paths that a killed run changed without proving their services."""
-        times = {entry["path"]: journal.time for journal in self.transaction.adopted for entry in journal.data["entries"]}
+        times = {path: journal.time for journal in self.transaction.adopted for path in journal.changed_paths()}
         times.update(self.changing)
         return times
 
-    def validate_candidates_in_check(self) -> None:
-        """Per-file validators on copies in a private folder of /run; nothing of the host is touched."""
-        wants = [want for want in self.want["files"] if want["path"] in self.changing and want["validate"] and files.kind_of(want) == "content"]
-        if not wants or os.getuid() != 0:
-            return
-        folder = "%s/check-%s" % (RUN_DIR, os.urandom(4).hex())
-        os.makedirs(folder, 0o700)
-        try:
-            for want in wants:
-                candidate = "%s/%s" % (folder, os.path.basename(want["path"]))
-                write_new(candidate, files.data_of(want), 0o600, 0, 0)
-                self.note_validation(want["path"], validators.check_file(want, candidate, self.deadline.left()))
-                os.unlink(candidate)
-        finally:
-            shutil.rmtree(folder)
+    # -- validation --------------------------------------------------------------------------------------------------
+
+    def jobs(self) -> list[validators.Job]:
+        """Validators of this call whose program is there; the others are reported as not run."""
+        unproven = {path for journal in self.transaction.adopted for path in journal.changed_paths()}
+        changing = [want for want in self.want["files"] if want["path"] in self.changing]
+        suspected = [want for want in self.want["files"] if want["path"] in unproven and want["path"] not in self.changing]
+        found = []
+        for job in validators.jobs(changing, suspected, self.want["validate"]):
+            if job.installed:
+                found.append(job)
+            else:
+                self.note_validation(job.name, "not validated: %s is not installed yet" % job.argv[0])
+        return found
 
     def note_validation(self, name: str, outcome: str) -> None:
         self.items.append({"section": "validate", "name": name, "changed": False, "reason": outcome, "action": ""})
+
+    def ask_in_view(self, jobs: list[validators.Job], wants: list[dict[str, Any]], pending: str = "") -> None:
+        """Run validators where the candidates are in place for them alone; raises view.NotPossible."""
+        answers = view.seen_from_inside(wants, lambda: [validators.run(job, self.deadline) for job in jobs])
+        for job, answer in zip(jobs, answers):
+            self.note_validation(job.name, validators.judge(job, answer, pending))
+
+    def validate_in_check(self) -> None:
+        """As the real run would, on a view or on private copies: nothing of the host is touched."""
+        jobs = self.jobs() if os.getuid() == 0 else []
+        if not jobs:
+            return
+        missing = [item["name"] for item in self.items if item["changed"] and item["section"] in ("packages", "groups", "users")]
+        pending = "%s are not there yet" % ", ".join(missing) if missing else ""
+        wants = [want for want in self.want["directories"] + self.want["files"] if want["path"] in self.changing]
+        try:
+            self.ask_in_view(jobs, wants, pending)
+        except view.NotPossible as reason:
+            for job in jobs:
+                outcome = self.ask_about_copy(job, pending) if job.per_file else "not validated in check mode: %s" % reason
+                self.note_validation(job.name, outcome)
+
+    def ask_about_copy(self, job: validators.Job, pending: str) -> str:
+        want = job.wants[0]
+        folder = "%s/check-%s" % (RUN_DIR, os.urandom(4).hex())
+        os.makedirs(folder, 0o700)
+        try:
+            candidate = "%s/%s" % (folder, os.path.basename(want["path"]))
+            write_new(candidate, files.data_of(want), 0o600, 0, 0)
+            return validators.judge(job, validators.run(job, self.deadline, candidate), pending)
+        finally:
+            shutil.rmtree(folder)
 
     # -- making it so ------------------------------------------------------------------------------------------------
 
@@ -147,6 +190,7 @@ class Engine:
         if not any(item["changed"] for item in self.items):
             self.transaction.finish()
             return
+        self.lasting = any(item["changed"] and item["section"] in ("packages", "groups", "users") for item in self.items)
         self.result["packages_installed"] = packages.apply(self.want["packages"], self.want["cache_valid_time"], self.deadline)
         for want in self.want["groups"]:
             accounts.apply_group(want, self.deadline)
@@ -158,7 +202,7 @@ class Engine:
             self.apply_directories()
             self.apply_files()
             self.apply_units()
-        except (Failure, OSError) as error:
+        except Exception as error:
             self.put_back(error)
             raise
         self.transaction.finish()
@@ -196,34 +240,42 @@ class Engine:
 
     def apply_files(self) -> None:
         """Stage all, validate all, then swap all."""
-        changing = []
-        for want in self.want["files"]:
-            have = files.Seen(want["path"])
-            if files.decide_file(want, have):
-                changing.append((want, have))
+        changes = [(want, have) for want in self.want["files"] if files.decide_file(want, have := files.Seen(want["path"]))]
+        self.changing.update((want["path"], time.time()) for want, _have in changes)
         staged: dict[str, str] = {}
-        for want, have in changing:
+        for want, have in changes:
             if files.kind_of(want) != "absent":
                 files.owner_of(want)
                 if not files.only_metadata(want, have):
                     self.make_parents(want["path"])
                     staged[want["path"]] = self.transaction.stage(want)
-        for want, _have in changing:
-            if want["validate"] and want["path"] in staged:
-                self.note_validation(want["path"], validators.check_file(want, staged[want["path"]], self.deadline.left()))
-        for want, have in changing:
+        for want, have in changes:
             self.transaction.remember(want["path"], have)
         self.transaction.write_journal("forward")
+        unasked = self.validate_before_swap([want for want, _have in changes], staged)
         self.take_out_units()
-        for want, have in changing:
+        for want, have in changes:
             self.swap(want, have, staged.get(want["path"]))
             self.changing[want["path"]] = time.time()
-        for folder in {os.path.dirname(want["path"]) for want, _have in changing}:
+        for folder in {os.path.dirname(want["path"]) for want, _have in changes}:
             sync_folder(folder)
-        for validator in self.want["validate"]:
-            wants = validators.concerned(validator, [want for want, _have in changing])
-            if wants:
-                self.note_validation(validator["command"], validators.check_tree(validator, wants, self.deadline.left()))
+        for job in unasked:
+            self.note_validation(job.name, validators.judge(job, validators.run(job, self.deadline)))
+
+    def validate_before_swap(self, wants: list[dict[str, Any]], staged: dict[str, str]) -> list[validators.Job]:
+        """Returns the tree validators that can only be asked after the swap, for want of a private view."""
+        jobs = self.jobs()
+        if not jobs:
+            return []
+        try:
+            self.ask_in_view(jobs, wants)
+        except view.NotPossible:
+            for job in jobs:
+                if job.per_file and job.wants[0]["path"] in staged:
+                    answer = validators.run(job, self.deadline, staged[job.wants[0]["path"]])
+                    self.note_validation(job.name, validators.judge(job, answer))
+            return [job for job in jobs if not job.per_file]
+        return []
 
     def swap(self, want: dict[str, Any], have: files.Seen, staged: str | None) -> None:
         path = want["path"]
@@ -277,9 +329,13 @@ class Engine:
         """Decided anew for each unit: restarting the one before may have restarted this one."""
         name = want["name"]
         have = units.show([name])[name]
-        action = units.decide(want, have, self.changing_times(), units.reloaded_at(name)).action
+        plan = units.decide(want, have, self.changing_times(), units.reloaded_at(name))
+        action = plan.action
         if not action:
             return
+        for item in self.items:
+            if (item["section"], item["name"], item["changed"]) == ("units", name, False):  # a package's own scripts touched its files
+                item.update(changed=True, reason="; ".join(plan.reasons), action=action)
         self.note_unit(name, have.running)
         units.perform(want, action, self.deadline)
         if action in ("restart", "reload"):

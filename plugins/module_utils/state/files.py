@@ -65,6 +65,11 @@ def owner_of(want: dict[str, Any]) -> tuple[int, int]:
     return uid, gid
 
 
+def known_owner_of(want: dict[str, Any]) -> tuple[int, int]:
+    """As owner_of, with root for what does not exist yet."""
+    return accounts.user_id(want["owner"]) or 0, accounts.group_id(want["group"]) or 0
+
+
 def _ownership(want: dict[str, Any], have: Seen) -> list[str]:
     reasons = []
     for label, name, current, wanted in (

@@ -136,6 +136,10 @@ class Journal:
     def paths(self) -> set[str]:
         return {entry["path"] for entry in self.data["entries"]}
 
+    def changed_paths(self) -> set[str]:
+        """Paths that no longer are what was kept: the killed run had got that far."""
+        return {entry["path"] for entry in self.data["entries"] if not _as_kept(entry, files.Seen(entry["path"]))}
+
     def clean_temporary(self) -> None:
         for staged in self.data["temporary"]:
             remove_if_there(staged)
@@ -227,9 +231,15 @@ def _restore_directory(entry: dict[str, Any], have: files.Seen) -> bool:
     return changed
 
 
+def _as_kept(entry: dict[str, Any], have: files.Seen) -> bool:
+    if entry["kind"] in ("none", "directory"):
+        return bool(entry["kind"] == have.kind)
+    return (have.kind, have.mtime_ns, have.mode, have.uid, have.gid) == tuple(entry[key] for key in ("kind", "mtime_ns", "mode", "uid", "gid"))
+
+
 def _restore_file(entry: dict[str, Any], have: files.Seen) -> bool:
     path = entry["path"]
-    if (have.kind, have.mtime_ns, have.mode, have.uid, have.gid) == tuple(entry[key] for key in ("kind", "mtime_ns", "mode", "uid", "gid")):
+    if _as_kept(entry, have):
         return False
     staged = staged_name(path)
     if entry["kind"] == "link":

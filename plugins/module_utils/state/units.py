@@ -165,6 +165,7 @@ def perform(want: dict[str, Any], action: str, deadline: Deadline) -> None:
     name = want["name"]
     if action == "stop":
         must(["systemctl", "stop", name], "stopping " + name, deadline.left())
+        command(["systemctl", "reset-failed", name], 30)
         return
     moment = time.time()
     argv = ["systemctl", action, name]
