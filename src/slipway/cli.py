@@ -1,12 +1,16 @@
 """The command line of Slipway."""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from slipway import engine, image, scenario
+from slipway import engine, image, lab, scenario, secret_file
 from slipway.errors import SlipwayError
+
+Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse gives it no public name
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,6 +26,14 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--rebuild", action="store_true", help="also when nothing changed (fresh package lists)")
     build.set_defaults(run=lambda chosen: image.ensure(chosen.distribution, rebuild=chosen.rebuild))
 
+    _lab_commands(commands)
+
+    secret = commands.add_parser("secrets", help="make the secrets of an inventory")
+    actions = secret.add_subparsers(required=True, metavar="ACTION")
+    init = actions.add_parser("init", help="add a random value for every name in secrets.names.yml that has none")
+    init.add_argument("inventory", type=Path, help="its folder, such as inventories/lab")
+    init.set_defaults(run=lambda chosen: _secrets_init(chosen.inventory))
+
     hosts = commands.add_parser("host", help="start or remove the hosts of a Molecule scenario")
     actions = hosts.add_subparsers(required=True, metavar="ACTION")
     up = actions.add_parser("up", help="start hosts, wait until they have booted, write their names and addresses")
@@ -33,6 +45,58 @@ def parser() -> argparse.ArgumentParser:
     down.add_argument("--scenario", required=True)
     down.set_defaults(run=lambda chosen: scenario.down(chosen.scenario))
     return root
+
+
+def _lab_commands(commands: Subcommands) -> None:
+    top = commands.add_parser("lab", help="the hosts of an inventory as containers on this machine")
+    actions = top.add_subparsers(required=True, metavar="ACTION")
+
+    def action(name: str, purpose: str, run: Callable[[lab.Lab, argparse.Namespace], None]) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=purpose)
+        added.add_argument("--inventory", default="lab", metavar="NAME", help="a folder in inventories/ (default: lab)")
+        added.set_defaults(run=lambda chosen: run(lab.read(lab.inventory_path(chosen.inventory), os.environ), chosen))
+        return added
+
+    action("up", "start the hosts that do not run", lambda found, _: _lab_up(found))
+    action("status", "show each host and what its systemd says", lambda found, _: _print_states(found))
+    action("hosts", "print names and addresses", lambda found, _: _print_hosts(found))
+    actions.add_parser("down", help="remove all hosts of this checkout's labs").set_defaults(run=lambda _: lab.down())
+    ssh = action("ssh", "log in to a host, or run a command on it", lambda found, chosen: _enter(lab.ssh_command, found, chosen))
+    execute = action("exec", "the same without ssh, for a host that has locked itself", lambda found, chosen: _enter(_exec, found, chosen))
+    for entry in (ssh, execute):
+        entry.add_argument("host")
+        entry.add_argument("command", nargs=argparse.REMAINDER)
+
+
+def _lab_up(found: lab.Lab) -> None:
+    engine.ensure()
+    lab.up(found)
+    _print_hosts(found)
+
+
+def _print_hosts(found: lab.Lab) -> None:
+    for known in found.hosts:
+        print(f"{known.name:<12} {known.address:<16} {known.distribution}")
+
+
+def _print_states(found: lab.Lab) -> None:
+    for known, state in lab.states(found):
+        print(f"{known.name:<12} {known.address:<16} {known.distribution:<10} {state}")
+
+
+def _exec(known: lab.LabHost, command: Sequence[str]) -> list[str]:
+    return lab.exec_command(known, command, terminal=sys.stdin.isatty())
+
+
+def _enter(call: Callable[[lab.LabHost, Sequence[str]], list[str]], found: lab.Lab, chosen: argparse.Namespace) -> None:
+    """Become the ssh or docker process: its terminal, signals and exit code are the user's."""
+    command = call(found.host(chosen.host), chosen.command)
+    os.execvp(command[0], command)
+
+
+def _secrets_init(inventory: Path) -> None:
+    added = secret_file.init(inventory)
+    print(f"{inventory}: made {', '.join(added)}." if added else f"{inventory}: all secrets are there.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,8 +16,8 @@ START_DEADLINE = 60.0  # seconds
 def run(arguments: Sequence[str], *, stdin: bytes | None = None, check: bool = True, quiet: bool = True) -> str:
     """Call `docker ...` and return what it printed; with `quiet=False` its messages pass straight to the terminal."""
     try:
-        done = subprocess.run(  # noqa: S603
-            ["docker", *arguments],  # noqa: S607
+        done = subprocess.run(
+            ["docker", *arguments],
             input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if quiet else None,
@@ -62,7 +62,7 @@ def _problem() -> str | None:
     """Why no engine answers, or None when one does."""
     if not shutil.which("docker"):
         return "the command docker is not installed."
-    done = subprocess.run(["docker", "info", "--format", "{{.ID}}"], capture_output=True, text=True, check=False)  # noqa: S607
+    done = subprocess.run(["docker", "info", "--format", "{{.ID}}"], capture_output=True, text=True, check=False)
     return None if done.returncode == 0 and done.stdout.strip() else (done.stderr.strip() or "docker info gave no answer.")
 
 
@@ -88,7 +88,7 @@ def apt_install(package: str, purpose: str) -> None:
 
 def _apt(*arguments: str) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False)  # noqa: S603, S607
+    done = subprocess.run(["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
         raise SlipwayError(f"apt-get {' '.join(arguments)} failed with exit code {done.returncode}:\n{last}")
@@ -97,12 +97,12 @@ def _apt(*arguments: str) -> None:
 def _start() -> None:
     if Path("/run/systemd/system").is_dir():
         print("Starting Docker through systemd.", flush=True)
-        subprocess.run(["systemctl", "start", "docker"], check=False)  # noqa: S607
+        subprocess.run(["systemctl", "start", "docker"], check=False)
         where = "journalctl -u docker"
     else:
         print("Starting dockerd in the background: no systemd runs on this machine.", flush=True)
         with LOG.open("ab") as log:
-            subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # noqa: S607
+            subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         where = str(LOG)
     deadline = time.monotonic() + START_DEADLINE
     while (problem := _problem()) is not None:

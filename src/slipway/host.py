@@ -37,7 +37,7 @@ def run_command(host: Host, environment: Mapping[str, str], *, podman: bool, res
         command += ["--systemd=always", "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"]
     else:
         command += ["--cgroupns=host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs", "/run", "--tmpfs", "/run/lock"]
-    command += ["--tmpfs", "/tmp:exec", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]  # noqa: S108
+    command += ["--tmpfs", "/tmp:exec", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     for capability in ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"):
         command += ["--cap-add", capability]
     # The engine's own resolver lives in the host's packet filter and would die with a flush of it.

@@ -29,7 +29,8 @@ def name(distribution: str) -> str:
 
 def recipe(folder: Path, settings: controller.Settings) -> dict[str, bytes]:
     """The build context: images/ of the checkout and, below controller/, what the controller passes on. Path -> content."""
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    sources = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".md"]
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in sources}
     return files | {f"controller{path}": text.encode() for path, text in settings.files.items()}
 
 
@@ -52,15 +53,15 @@ def ensure(distributions: Sequence[str], *, rebuild: bool = False) -> None:
         return
     print(f"Building the base image of {' and '.join(stale)} (about a minute, once).", flush=True)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda distribution: _build(distribution, files, wanted), stale))
+        list(pool.map(lambda distribution: _build(distribution, files, wanted, rebuild=rebuild), stale))
     # The images that these replaced have lost their names; Slipway's own label keeps others out of this.
     engine.run(["image", "prune", "--force", "--filter", f"label={RECIPE_LABEL}"])
 
 
-def _build(distribution: str, files: Mapping[str, bytes], wanted: str) -> None:
+def _build(distribution: str, files: Mapping[str, bytes], wanted: str, *, rebuild: bool) -> None:
     release = RELEASES[distribution]
     arguments = {"BASE": _base(release), "RELEASE": release} | _mirrors()
-    command = ["build", "--quiet", "--tag", name(distribution), "--label", f"{RECIPE_LABEL}={wanted}"]
+    command = ["build", "--quiet", "--tag", name(distribution), "--label", f"{RECIPE_LABEL}={wanted}", *(["--no-cache"] if rebuild else [])]
     for key, value in arguments.items():
         command += ["--build-arg", f"{key}={value}"]
     # Docker hands these on to RUN without keeping them in the image.
@@ -109,7 +110,7 @@ def _bootstrap(release: str, image: str) -> None:
     with TemporaryDirectory() as folder:
         archive = Path(folder) / "root.tar"
         command = ["mmdebstrap", "--variant=minbase", "--quiet", *keyring, release, str(archive), *([mirror] if mirror else [])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SlipwayError(f"mmdebstrap of {release} failed with exit code {done.returncode}:\n{done.stderr.strip()[-800:]}")
         engine.run(["import", str(archive), image])
@@ -120,7 +121,7 @@ def _mirrors() -> dict[str, str]:
     if not shutil.which("apt-get"):
         return {}
     command = ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    return mirrors_from(subprocess.run(command, capture_output=True, text=True, check=False).stdout)  # noqa: S603
+    return mirrors_from(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
 
 def mirrors_from(targets: str) -> dict[str, str]:

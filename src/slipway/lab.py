@@ -1,0 +1,306 @@
+"""The lab: the hosts of an inventory as containers on one network, reached by ssh as rented servers are."""
+
+import ipaddress
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slipway import checkout, engine, host, image
+from slipway.errors import SlipwayError
+
+LABEL = "slipway.lab"
+NETWORK_VARIABLE = "SLIPWAY_LAB_NETWORK"
+DEFAULT_NETWORK = "10.203.57"  # first three numbers of a /24; inventories/*/hosts.yml have the same default
+PORT_BASE_VARIABLE = "SLIPWAY_LAB_PORT_BASE"
+DEFAULT_PORT_BASE = 8000
+PUBLIC_PORTS = (80, 443)
+DEFAULT_DISTRIBUTION = "debian13"
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """One host of the inventory. `public`: it is in the group nginx, and the user's browser wants to see it."""
+
+    name: str
+    address: str
+    distribution: str
+    user: str
+    public: bool
+
+    @property
+    def container(self) -> str:
+        """The container's name, different in every checkout."""
+        return f"slipway-{checkout.short_hash()}-{self.name}"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The hosts of one inventory and the network they share."""
+
+    inventory: Path
+    network: ipaddress.IPv4Network
+    hosts: Sequence[LabHost]
+
+    def host(self, name: str) -> LabHost:
+        """The host of this name, or an error that lists them."""
+        for known in self.hosts:
+            if known.name == name:
+                return known
+        raise SlipwayError(f"{self.inventory} has no host {name!r}. There are: {', '.join(known.name for known in self.hosts)}.")
+
+
+def inventory_path(chosen: str) -> Path:
+    """`lab` or a path -> the inventory's folder."""
+    for path in (checkout.root() / "inventories" / chosen, Path(chosen)):
+        if (path / "hosts.yml").is_file():
+            return path
+    raise SlipwayError(f"No inventory {chosen!r}: neither inventories/{chosen}/hosts.yml nor {chosen}/hosts.yml exists.")
+
+
+def read(inventory: Path, environ: Mapping[str, str]) -> Lab:
+    """Read hosts, addresses and groups from hosts.yml. (Asking Ansible would take a second.)"""
+    path = inventory / "hosts.yml"
+    tree = yaml.safe_load(path.read_text())
+    prefix = environ.get(NETWORK_VARIABLE) or DEFAULT_NETWORK
+    try:
+        network = ipaddress.IPv4Network(f"{prefix}.0/24")
+    except ValueError:
+        raise SlipwayError(f"{NETWORK_VARIABLE} is {prefix!r}. Allowed: the first three numbers of a network, such as 10.203.58.") from None
+    variables: dict[str, dict[str, Any]] = {}
+    groups: dict[str, set[str]] = {}
+    for group, name, values in _walk("all", tree.get("all") or {}):
+        variables.setdefault(name, {}).update(values)
+        groups.setdefault(name, set()).add(group)
+    default_user = ((tree.get("all") or {}).get("vars") or {}).get("ansible_user", "root")
+    hosts = []
+    for name, values in variables.items():
+        written = str(values.get("ansible_host", ""))
+        address = written.replace("{{ lab_network }}", prefix)
+        try:
+            inside = ipaddress.IPv4Address(address) in network
+        except ValueError:
+            inside = False
+        if not inside:
+            raise SlipwayError(
+                f"{path}: {name} has ansible_host {written!r}, which the lab cannot give to a container.\n"
+                f'Allowed: an address in {network}, best written "{{{{ lab_network }}}}.11".'
+            )
+        distribution = str(values.get("lab_image", DEFAULT_DISTRIBUTION))
+        image.name(distribution)
+        user = str(values.get("ansible_user", default_user))
+        hosts.append(LabHost(name, address, distribution, user, public="nginx" in groups[name]))
+    return Lab(inventory, network, hosts)
+
+
+def _walk(group: str, content: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(group, host, variables) for each place a host is written at."""
+    for name, values in (content.get("hosts") or {}).items():
+        yield group, name, values or {}
+    for child, inner in (content.get("children") or {}).items():
+        yield from _walk(child, inner or {})
+
+
+def up(lab: Lab) -> None:
+    """Bring every host up: start what is missing or stopped, leave alone what runs. Under a second when all is well."""
+    states = _states()
+    stopped = [known for known in lab.hosts if states.get(known.container) == "exited"]
+    missing = [known for known in lab.hosts if states.get(known.container) not in {"running", "exited"}]
+    image.ensure(sorted({known.distribution for known in lab.hosts}))
+    if missing or stopped:
+        _ensure_key()
+        _ensure_network(lab.network)
+        print(f"Starting {', '.join(known.name for known in [*missing, *stopped])}.", flush=True)
+    if stopped:
+        engine.run(["start", *(known.container for known in stopped)])
+        for known in stopped:
+            host.wait_until_running(known.container)
+    if missing:
+        ports = _port_base(os.environ)
+        _refuse_taken_ports(missing, ports)
+        host.remove([known.container for known in missing])
+        host.start([_definition(lab, known, ports) for known in missing])
+        for known in missing:
+            _authorize(known)
+        _know(lab, missing)
+
+
+def _definition(lab: Lab, known: LabHost, port_base: int) -> host.Host:
+    published = [f"127.0.0.1:{port_base + port}:{port}" for port in PUBLIC_PORTS] if known.public else []
+    return host.Host(
+        container=known.container,
+        distribution=known.distribution,
+        hostname=known.name,
+        network=_network_name(),
+        address=known.address,
+        names={other.name: other.address for other in lab.hosts if other is not known},
+        published=published,
+        labels={LABEL: checkout.short_hash()},
+    )
+
+
+def down() -> None:
+    """Remove the hosts and the network of this checkout. The key stays; the next lab uses it again."""
+    host.remove(list(_states()))
+    if _subnet(_network_name()):
+        engine.run(["network", "rm", _network_name()])
+    _known_hosts().unlink(missing_ok=True)
+    # ssh connections that Ansible keeps open would otherwise be tried on the next lab's hosts.
+    shutil.rmtree(checkout.root() / ".ansible" / "cp", ignore_errors=True)
+
+
+def states(lab: Lab) -> list[tuple[LabHost, str]]:
+    """Each host with what its systemd says, or the container's state when it does not run."""
+    containers = _states()
+    found = []
+    for known in lab.hosts:
+        state = containers.get(known.container, "missing")
+        if state == "running":
+            state = engine.run(["exec", known.container, "systemctl", "is-system-running"], check=False).strip() or "no answer"
+        found.append((known, state))
+    return found
+
+
+def ssh_command(known: LabHost, command: Sequence[str]) -> list[str]:
+    """The ssh call that Ansible makes too: the lab's key, and host keys that are checked."""
+    options = [
+        "-i",
+        str(_key()),
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        f"UserKnownHostsFile={_known_hosts()}",
+        "-o",
+        "StrictHostKeyChecking=yes",
+    ]
+    return ["ssh", *options, f"{known.user}@{known.address}", *command]
+
+
+def exec_command(known: LabHost, command: Sequence[str], *, terminal: bool) -> list[str]:
+    """A way in that needs no sshd, for the day a firewall rule closes it."""
+    return ["docker", "exec", "--interactive", *(["--tty"] if terminal else []), known.container, *(command or ["bash"])]
+
+
+def urls(lab: Lab) -> list[str]:
+    """Where the user's browser finds the platform."""
+    base = _port_base(os.environ)
+    return [f"https://{known.address}/ and https://localhost:{base + 443}/" for known in lab.hosts if known.public]
+
+
+def _states() -> dict[str, str]:
+    """Containers of this checkout's lab: name -> running, exited, created, ..."""
+    listed = engine.run(["ps", "--all", "--filter", f"label={LABEL}={checkout.short_hash()}", "--format", "{{.Names}} {{.State}}"])
+    return dict(line.split(" ", 1) for line in listed.splitlines())
+
+
+def _folder() -> Path:
+    folder = checkout.state_dir() / "lab"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _key() -> Path:
+    return _folder() / "id_ed25519"
+
+
+def _known_hosts() -> Path:
+    return _folder() / "known_hosts"
+
+
+def _ensure_key() -> None:
+    if _key().exists():
+        return
+    if not shutil.which("ssh-keygen"):
+        engine.apt_install("openssh-client", "ssh to the lab's hosts")
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "slipway lab", "-f", str(_key())]
+    subprocess.run(command, check=True)
+
+
+def _authorize(known: LabHost) -> None:
+    """Put the lab's key where a provider puts its customer's."""
+    script = "umask 077 && mkdir -p /root/.ssh && cat > /root/.ssh/authorized_keys"
+    engine.run(["exec", "--interactive", known.container, "sh", "-c", script], stdin=_key().with_suffix(".pub").read_bytes())
+
+
+def _know(lab: Lab, fresh: Sequence[LabHost]) -> None:
+    """Write the fresh hosts' keys to known_hosts, in place of the ones their forerunners had."""
+    path = _known_hosts()
+    replaced = {known.address for known in fresh}
+    lines = [line for line in path.read_text().splitlines() if line.split(",")[0] not in replaced] if path.exists() else []
+    for known in fresh:
+        keys = engine.run(["exec", known.container, "sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"])
+        lines += [f"{known.address},{known.name} {' '.join(key.split()[:2])}" for key in keys.splitlines()]
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _network_name() -> str:
+    return f"slipway-{checkout.short_hash()}"
+
+
+def _subnet(name: str) -> str:
+    return engine.run(["network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}}{{end}}", name], check=False).strip()
+
+
+def _ensure_network(wanted: ipaddress.IPv4Network) -> None:
+    existing = _subnet(_network_name())
+    if existing == str(wanted):
+        return
+    if existing:
+        raise SlipwayError(f"The lab's network has {existing}, not {wanted}. Remove the lab first: slipway lab down")
+    names = engine.run(["network", "ls", "--filter", "driver=bridge", "--format", "{{.Name}}"]).split()
+    taken = {name: _subnet(name) for name in names} | routes(Path("/proc/net/route").read_text())
+    if user := first_overlap(wanted, taken):
+        raise SlipwayError(
+            f"The lab's network {wanted} is in use by {user} ({taken[user]}).\n"
+            f"Choose another one for every command of this lab: export {NETWORK_VARIABLE}=10.203.58"
+        )
+    engine.run(["network", "create", "--subnet", str(wanted), "--label", f"{LABEL}={checkout.short_hash()}", _network_name()])
+
+
+def first_overlap(wanted: ipaddress.IPv4Network, taken: Mapping[str, str]) -> str | None:
+    """The first network (name -> subnet) that shares addresses with the wanted one."""
+    for name, subnet in taken.items():
+        for part in subnet.split():
+            other = ipaddress.ip_network(part, strict=False)
+            if isinstance(other, ipaddress.IPv4Network) and other.overlaps(wanted):
+                return name
+    return None
+
+
+def routes(table: str) -> dict[str, str]:
+    """This machine's own networks from /proc/net/route (hexadecimal, little-endian): `interface eth0` -> subnet."""
+    found = {}
+    for line in table.splitlines()[1:]:
+        interface, destination, *rest = line.split()
+        mask = rest[5]
+        if mask != "00000000":
+            address, netmask = (ipaddress.IPv4Address(bytes.fromhex(value)[::-1]) for value in (destination, mask))
+            found[f"interface {interface}"] = f"{address}/{netmask}"
+    return found
+
+
+def _port_base(environ: Mapping[str, str]) -> int:
+    written = environ.get(PORT_BASE_VARIABLE) or str(DEFAULT_PORT_BASE)
+    highest = 65535 - max(PUBLIC_PORTS)
+    if not written.isdigit() or not 1024 <= int(written) <= highest:
+        raise SlipwayError(f"{PORT_BASE_VARIABLE} is {written!r}. Allowed: 1024 to {highest}; 80 and 443 are added to it.")
+    return int(written)
+
+
+def _refuse_taken_ports(missing: Sequence[LabHost], base: int) -> None:
+    for port in (base + port for port in PUBLIC_PORTS if any(known.public for known in missing)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                raise SlipwayError(
+                    f"Port {port} of this machine is taken; the lab publishes its web server there.\n"
+                    f"Choose other ports: export {PORT_BASE_VARIABLE}=9000 (the lab then uses 9080 and 9443)."
+                ) from None
