@@ -1,0 +1,33 @@
+"""The smallest application that shows what the role hands over: environment, credentials, headers, release folder."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+VERSION = Path(__file__).with_name("version.txt").read_text().strip()
+BROKEN = Path(__file__).with_name("broken.txt").exists()
+
+
+async def app(scope: dict, receive: Callable[[], Awaitable[dict]], send: Callable[[dict], Awaitable[None]]) -> None:
+    if scope["type"] != "http":
+        return
+    status, answer = 200, {}
+    if scope["path"] == "/health/ready":
+        status, answer = (503 if BROKEN else 200), {"ready": not BROKEN}
+    elif scope["path"] == "/slow":
+        await asyncio.sleep(3)
+        answer = {"slept": 3}
+    elif scope["path"] == "/about":
+        answer = {
+            "version": VERSION,
+            "release": Path(__file__).resolve().parent.parent.name,
+            "port": os.environ["PORT"],
+            "greeting": os.environ["GREETING"],
+            "client": scope["client"][0],
+            "scheme": scope["scheme"],
+            "token_length": len(Path(os.environ["API_TOKEN_FILE"]).read_text()),
+        }
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(answer).encode()})

@@ -1,0 +1,59 @@
+"""Controller half of slipway.stack.release: reads the source, and sends it only to hosts that lack the release."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible import constants
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.stack.plugins.module_utils.release.source import Payload, SourceError, described, packed
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = True
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        source = arguments.get("source")
+        if not isinstance(source, dict):
+            raise AnsibleActionFail(f"source: {source!r} is not a dictionary with the key 'type'")
+        # Roles hand over every key, empty when it does not apply.
+        source = {key: value for key, value in source.items() if value not in (None, "")}
+        base = Path(self._loader.get_basedir())
+        cache = Path(constants.config.get_config_value("DEFAULT_LOCAL_TMP")).parent / "slipway-git"
+        try:
+            payload = described({"requirements": "", **source} if source.get("type") in ("file", "package") else source, base, cache)
+            arguments.update(source=source, payload=vars(payload))
+            result = self._call(arguments, task_vars)
+            if result.pop("needs_payload", False):
+                arguments["payload"] = {**vars(payload), "path": self._send(source, payload, base, cache)}
+                result = self._call(arguments, task_vars)
+            return result
+        except SourceError as error:
+            raise AnsibleActionFail(str(error)) from None
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _call(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(
+            module_name="slipway.stack.release", module_args=arguments, task_vars=task_vars
+        )
+        return result
+
+    def _send(self, source: dict[str, Any], payload: Payload, base: Path, cache: Path) -> str:
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        folder = self._connection._shell.tmpdir
+        # pip reads name and version of a wheel from the file's name.
+        remote: str = self._connection._shell.join_path(folder, payload.filename or "source.tar.gz")
+        with tempfile.NamedTemporaryFile() as local:
+            local.write(packed(source, payload, base, cache))
+            local.flush()
+            self._transfer_file(local.name, remote)
+        self._fixup_perms2((folder, remote))
+        return remote

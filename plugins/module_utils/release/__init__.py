@@ -1,0 +1,1 @@
+"""Releases of an application: what identifies one, how it is built, which ones are kept."""

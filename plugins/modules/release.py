@@ -1,0 +1,450 @@
+#!/usr/bin/python
+# Copyright: Slipway maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""slipway.stack.release: builds one release of a Python application beside the running one."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Build one release of a Python application, with its own virtual environment
+version_added: "0.1.0"
+description:
+  - Builds C(<root>/<name>/releases/<id>/) with the folders C(source) and C(venv), and never makes it live.
+    Pointing the link C(current) at it and restarting the service is the work of M(slipway.stack.state).
+  - The id is computed from the content of the source and from everything that decides what is installed, so the same
+    source built twice is built once, and check mode predicts the id exactly.
+  - The file C(release.json) is written last. A folder without it is a build that was killed; the next run removes it.
+  - Directories and git repositories are read on the controller and sent as one archive. Hosts need neither git nor a deploy key.
+  - Files of a release belong to root and only root can write them.
+  - Package indexes and certificate authorities are those of the host (C(PIP_*), C(UV_*), C(SSL_CERT_FILE) and proxies in
+    C(/etc/environment); C(/etc/pip.conf), for uv as well). Without such a setting the system's certificate bundle is used.
+  - A migration runs at most once per release and command, as O(user), with the new code, before anything is live.
+  - Submodules and LFS files of git repositories are not fetched.
+options:
+  name:
+    description: Name of the application; its releases are in C(<root>/<name>/releases).
+    type: str
+    required: true
+  root:
+    description: Folder of all applications.
+    type: path
+    default: /opt
+  source:
+    description: Where the application comes from.
+    type: dict
+    required: true
+    suboptions:
+      type:
+        description:
+          - V(directory) is a folder on the controller, V(git) a repository the controller can read, V(file) a wheel or an sdist on the
+            controller, V(package) a pinned requirement from the host's package index.
+        type: str
+        required: true
+        choices: [directory, git, file, package]
+      path:
+        description: The folder (V(directory)) or the file (V(file)); relative paths start at the playbook's folder.
+        type: str
+      url:
+        description: The repository (V(git)).
+        type: str
+      version:
+        description: Branch, tag or full commit id (V(git)). What it means is looked up in every run.
+        type: str
+        default: HEAD
+      subdirectory:
+        description: The application's folder inside of the tree (V(directory), V(git)).
+        type: str
+      requirement:
+        description: For example C(datasette==0.65.1) (V(package)). A requirement without an exact version is refused.
+        type: str
+      requirements:
+        description:
+          - File with pinned dependencies. In a tree it is looked up there and skipped when absent; C(uv.lock) is understood as well.
+            For V(file) and V(package) it is a file on the controller. Hashes in it are enforced.
+        type: str
+        default: requirements.txt
+      additional:
+        description: More pinned requirements to install, for example an ASGI server.
+        type: list
+        elements: str
+        default: []
+      install_project:
+        description:
+          - Whether to install the tree itself, as its C(pyproject.toml) says. Without this option it is installed only when
+            there is no requirements file; else its folder is put on the import path.
+        type: bool
+      exclude:
+        description: Patterns of files to leave out, beside version control, caches, virtual environments and C(.env) files.
+        type: list
+        elements: str
+        default: []
+  python:
+    description: V(python3) or a path is an interpreter of the host; a version such as V(3.12) is one that uv installs and manages.
+    type: str
+    default: python3
+  installer:
+    description: What creates the virtual environment and installs into it.
+    type: str
+    choices: [uv, pip]
+    default: uv
+  uv_version:
+    description: Version of uv that is installed into C(/opt/slipway/uv) when the host has none.
+    type: str
+    default: 0.13.9
+  post_install:
+    description: Commands run in the source folder with the virtual environment active, as part of the build.
+    type: list
+    elements: str
+    default: []
+  imports:
+    description: Python modules that must be importable from the new release, as O(user) with O(environment) and O(secrets).
+    type: list
+    elements: str
+    default: []
+  migrate:
+    description: Command that migrates the database, run once per release, as a list of words. Empty for none.
+    type: list
+    elements: str
+    default: []
+  user:
+    description: System user for O(imports) and O(migrate). Without it they run as root.
+    type: str
+    default: ""
+  environment:
+    description: Environment of O(imports) and O(migrate).
+    type: dict
+    default: {}
+  secrets:
+    description: More of it, never shown. Handed over in the environment of that one process, never as an argument.
+    type: dict
+    default: {}
+  keep:
+    description: How many releases stay. The present and the previous one of every link always do.
+    type: int
+    default: 5
+  timeout:
+    description: Seconds a single build command may take, and how long to wait for another run.
+    type: int
+    default: 1800
+  payload:
+    description: What the controller found out about the source. Filled in by the action plugin; never set it.
+    type: dict
+    suboptions:
+      kind:
+        description: Kind of what travels.
+        type: str
+      label:
+        description: Readable part of the id.
+        type: str
+      digest:
+        description: Changes exactly when the source does.
+        type: str
+      filename:
+        description: Name of a wheel or sdist.
+        type: str
+      requirements_text:
+        description: Content of the controller's requirements file.
+        type: str
+      path:
+        description: Where the payload lies on the host.
+        type: str
+attributes:
+  check_mode:
+    description: The id and every action are predicted; nothing is written.
+    support: full
+  diff_mode:
+    description: Shows which releases come and go.
+    support: full
+requirements:
+  - python3-venv on the host
+  - git on the controller, for V(source.type=git)
+author:
+  - Slipway maintainers (@slipway)
+"""
+
+EXAMPLES = r"""
+- name: Build the release
+  slipway.stack.release:
+    name: app
+    source:
+      type: git
+      url: https://git.example.com/orders.git
+      subdirectory: backend
+      version: v1.4.0
+    user: app
+    migrate: [alembic, upgrade, head]
+    secrets:
+      DATABASE_URL: "{{ vault_database_admin_url }}"
+  register: app_release
+
+- name: Build a third-party application from the package index
+  slipway.stack.release:
+    name: datasette
+    source:
+      type: package
+      requirement: datasette==0.65.1
+"""
+
+RETURN = r"""
+id:
+  description: Name of the release, also in check mode.
+  returned: always
+  type: str
+  sample: datasette-0.65.1-3f2a9c01b7de
+path:
+  description: Its folder.
+  returned: always
+  type: str
+actions:
+  description: What was done, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: ["build datasette-0.65.1-3f2a9c01b7de", "remove datasette-0.64.0-77aa01c2f3d4"]
+previous:
+  description: Per link the release that was live before the present one, for a rollback; empty when there was none.
+  returned: always
+  type: dict
+"""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.stack.plugins.module_utils.release import settings
+from ansible_collections.slipway.stack.plugins.module_utils.release.build import (
+    CACHE,
+    PYTHON_HOME,
+    Build,
+    CommandFailed,
+    Plan,
+    Runner,
+    activated,
+    check_user,
+    manifest,
+    words,
+)
+from ansible_collections.slipway.stack.plugins.module_utils.release.store import (
+    MANIFEST,
+    MIGRATED,
+    Store,
+    StoreError,
+    prunable,
+    release_id,
+    write_atomic,
+)
+
+SOURCE = {
+    "type": {"type": "str", "required": True, "choices": ["directory", "git", "file", "package"]},
+    "path": {"type": "str"},
+    "url": {"type": "str"},
+    "version": {"type": "str", "default": "HEAD"},
+    "subdirectory": {"type": "str"},
+    "requirement": {"type": "str"},
+    "requirements": {"type": "str", "default": "requirements.txt"},
+    "additional": {"type": "list", "elements": "str", "default": []},
+    "install_project": {"type": "bool"},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+}
+PAYLOAD = {key: {"type": "str"} for key in ("kind", "label", "digest", "filename", "requirements_text", "path")}
+
+
+def plan_of(params: dict[str, Any]) -> Plan:
+    source, payload = params["source"], params["payload"]
+    return Plan(
+        kind=payload["kind"],
+        requirement=source["requirement"] or "",
+        requirements=source["requirements"] or "",
+        requirements_text=payload["requirements_text"] or "",
+        additional=source["additional"],
+        install_project=source["install_project"],
+        python=params["python"],
+        installer=params["installer"],
+        uv_version=params["uv_version"],
+        post_install=params["post_install"],
+    )
+
+
+def recipe_of(plan: Plan, digest: str) -> dict[str, object]:
+    """Everything that decides the content of a release. The interpreter of a new distribution makes a new release."""
+    version = plan.python
+    if plan.python == "python3":
+        code = "import sys; print('%d.%d' % sys.version_info[:2])"
+        version = subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return {
+        "digest": digest,
+        "requirements": [plan.requirements if plan.kind == "archive" else "", plan.requirements_text],
+        "additional": list(plan.additional),
+        "install_project": plan.install_project,
+        "python": version,
+        "installer": plan.installer,
+        "post_install": list(plan.post_install),
+    }
+
+
+def build_environment() -> dict[str, str]:
+    def text(path: str) -> str:
+        return Path(path).read_text(errors="replace") if Path(path).is_file() else ""
+
+    bundle = settings.SYSTEM_BUNDLE if Path(settings.SYSTEM_BUNDLE).is_file() else ""
+    found = settings.index_environment(os.environ, text("/etc/environment"), text("/etc/pip.conf"), bundle)
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "PIP_NO_INPUT": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "PIP_CACHE_DIR": str(CACHE / "pip"),
+        "UV_CACHE_DIR": str(CACHE / "uv"),
+        "UV_PYTHON_INSTALL_DIR": str(PYTHON_HOME),
+        "UV_NO_PROGRESS": "1",
+        # Programs of the build may be started from there, which a hardened /tmp does not allow.
+        "TMPDIR": str(CACHE / "tmp"),
+        **found,
+    }
+
+
+def environment_of(params: dict[str, Any], venv: Path) -> dict[str, str]:
+    given = {**params["environment"], **params["secrets"]}
+    return {**activated(venv), **{key: str(value) for key, value in given.items()}}
+
+
+def build(params: dict[str, Any], store: Store, identity: str, plan: Plan, recipe: dict[str, object], runner: Runner) -> None:
+    started = time.monotonic()
+    payload = Path(params["payload"]["path"]) if params["payload"]["path"] else None
+    making = Build(store.path(identity), plan, runner)
+    making.unpack(payload)
+    making.make_environment()
+    making.install(payload)
+    installed = making.finish()
+    if params["imports"]:
+        code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
+        argv = [str(making.venv / "bin/python"), "-c", code, *params["imports"]]
+        runner.run(argv, cwd=making.source, purpose="imports", extra=environment_of(params, making.venv), user=params["user"])
+    os.sync()
+    content = {"id": identity, "source": describe_source(params), "recipe": recipe, "packages": installed,
+               "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+    write_atomic(store.path(identity) / MANIFEST, manifest(content))
+
+
+def describe_source(params: dict[str, Any]) -> dict[str, object]:
+    source = {key: value for key, value in params["source"].items() if value not in (None, [], "")}
+    # A repository address may carry a token.
+    source.pop("url", None)
+    return {**source, "digest": params["payload"]["digest"]}
+
+
+def migrate(params: dict[str, Any], store: Store, identity: str, runner: Runner) -> None:
+    folder = store.path(identity)
+    venv = folder / "venv"
+    runner.run(
+        words(params["migrate"], venv),
+        cwd=folder / "source", purpose="migrate", extra=environment_of(params, venv), user=params["user"],
+    )  # fmt: skip
+    done = {"command": params["migrate"], "migrated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    write_atomic(folder / MIGRATED, manifest(done))
+
+
+def actions_of(params: dict[str, Any], store: Store, identity: str) -> dict[str, Any]:
+    """What this call has to do, decided before anything is done; check mode reports exactly this."""
+    complete = store.complete()
+    present = identity in complete
+    marker = store.path(identity) / MIGRATED
+    migrated = marker.is_file() and json.loads(marker.read_text())["command"] == params["migrate"]
+    after = complete if present else [*complete, identity]
+    surplus = prunable(after, params["keep"], store.protected() | {identity})
+    return {
+        "build": not present,
+        "migrate": bool(params["migrate"]) and not (present and migrated),
+        "clear": store.unfinished(),
+        "prune": surplus,
+        "after": [name for name in after if name not in surplus],
+        "before": complete,
+    }
+
+
+def perform(params: dict[str, Any], store: Store, identity: str, todo: dict[str, Any], plan: Plan, recipe: dict[str, object],
+            lock: int) -> None:  # fmt: skip
+    os.umask(0o022)
+    (CACHE / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
+    runner = Runner(build_environment(), lock, params["timeout"])
+    if params["user"]:
+        check_user(params["user"])
+    for name in [*todo["clear"], *todo["prune"]]:
+        store.remove(name)
+    if todo["build"]:
+        build(params, store, identity, plan, recipe, runner)
+    if todo["migrate"]:
+        migrate(params, store, identity, runner)
+    store.remember()
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "root": {"type": "path", "default": "/opt"},
+            "source": {"type": "dict", "required": True, "options": SOURCE},
+            "python": {"type": "str", "default": "python3"},
+            "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
+            "uv_version": {"type": "str", "default": "0.13.9"},
+            "post_install": {"type": "list", "elements": "str", "default": []},
+            "imports": {"type": "list", "elements": "str", "default": []},
+            "migrate": {"type": "list", "elements": "str", "default": []},
+            "user": {"type": "str", "default": ""},
+            "environment": {"type": "dict", "default": {}},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "keep": {"type": "int", "default": 5},
+            "timeout": {"type": "int", "default": 1800},
+            "payload": {"type": "dict", "options": PAYLOAD},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    if not params["payload"]:
+        module.fail_json(msg="slipway.stack.release is run through its action plugin, which reads the source on the controller")
+    plan = plan_of(params)
+    recipe = recipe_of(plan, params["payload"]["digest"])
+    identity = release_id(params["payload"]["label"], recipe)
+    store = Store(Path(params["root"]), params["name"])
+    try:
+        if module.check_mode:
+            todo = actions_of(params, store, identity)
+        else:
+            with store.locked(params["timeout"]) as lock:
+                todo = actions_of(params, store, identity)
+                if todo["build"] and plan.kind != "package" and not params["payload"]["path"]:
+                    module.exit_json(changed=False, needs_payload=True)
+                perform(params, store, identity, todo, plan, recipe, lock)
+    except (CommandFailed, StoreError) as error:
+        secrets = {key: str(value) for key, value in params["secrets"].items()}
+        module.fail_json(msg=settings.masked(str(error), secrets), id=identity)
+    actions = [
+        *(f"clear away the unfinished {name}" for name in todo["clear"]),
+        *([f"build {identity}"] if todo["build"] else []),
+        *([f"migrate with {identity}"] if todo["migrate"] else []),
+        *(f"remove {name}" for name in todo["prune"]),
+    ]
+    module.exit_json(
+        changed=bool(actions),
+        id=identity,
+        path=str(store.path(identity)),
+        actions=actions,
+        previous={link: past[-2] for link, past in store.history().items() if len(past) > 1},
+        diff={
+            "before_header": f"{store.releases}",
+            "after_header": f"{store.releases}",
+            "before": "".join(f"{name}\n" for name in todo["before"]),
+            "after": "".join(f"{name}\n" for name in todo["after"]),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
