@@ -1,0 +1,177 @@
+"""The whole platform on three bare hosts, in the order a user meets it: check, run, run again, check, use.
+
+Each test needs the ones above it; the first failure is the one to read.
+"""
+
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.site import ROOT, Run, Site, eventually, request
+
+NAME = "orders.lab.test"
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Run]:
+    """Runs that later tests look back at."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def url(lab: Site) -> str:
+    """Where nginx answers."""
+    return f"https://{lab.variables('edge1')['ansible_host']}"
+
+
+def test_check_mode_works_on_virgin_hosts(lab: Site, runs: dict[str, Run]) -> None:
+    runs["virgin"] = lab.play("--check", "--diff").succeeded()
+    assert set(runs["virgin"].changed) == {"edge1", "app1", "data1"}
+    assert min(runs["virgin"].changed.values()) > 0
+    assert lab.shell("data1", "test -e /etc/postgresql || echo untouched").strip() == "untouched"
+
+
+def test_one_run_brings_everything_up(lab: Site, runs: dict[str, Run]) -> None:
+    runs["cold"] = lab.play("--diff").succeeded()
+
+
+def test_the_second_run_changes_nothing(lab: Site, runs: dict[str, Run]) -> None:
+    runs["second"] = lab.play("--diff").succeeded()
+    assert runs["second"].changed == {"edge1": 0, "app1": 0, "data1": 0}, runs["second"].tasks_changed()
+
+
+def test_check_mode_finds_nothing_either(lab: Site, runs: dict[str, Run]) -> None:
+    runs["check"] = lab.play("--check", "--diff").succeeded()
+    assert runs["check"].changed == {"edge1": 0, "app1": 0, "data1": 0}, runs["check"].tasks_changed()
+    print("seconds:", {name: round(run.seconds) for name, run in runs.items()})
+
+
+def test_no_secret_was_printed(lab: Site, runs: dict[str, Run]) -> None:
+    secrets = yaml.safe_load((lab.inventory / "group_vars/all/secrets.yml").read_text())
+    for run in runs.values():
+        assert [name for name, value in secrets.items() if str(value) in run.output] == []
+
+
+def test_an_order_goes_all_the_way(lab: Site, url: str) -> None:
+    """HTTPS -> row in PostgreSQL -> finished Celery task -> cached read from Redis -> counter in Prometheus."""
+    created = request(f"{url}/orders", NAME, {"customer": "ada", "items": [{"sku": "book-1", "quantity": 2, "unit_price_cents": 1250}]})
+    assert created.status == 201, created.body
+    number = created.json()["id"]
+
+    def finished() -> Any:
+        answer = request(f"{url}/orders/{number}", NAME)
+        return answer.status == 200 and answer.json()["status"] not in {"pending", "processing"} and answer
+
+    assert eventually(finished, 60), request(f"{url}/orders/{number}", NAME).body
+    cached = [request(f"{url}/orders/{number}", NAME).headers.get("x-cache") for _ in range(3)]
+    assert "hit" in cached
+    row = lab.shell("data1", f"sudo -u postgres psql -AtX orders -c \"select status from orders where id::text = '{number}'\"")
+    assert row.strip() not in {"", "pending"}
+    query = "curl -fsS 'http://127.0.0.1:9090/api/v1/query?query=sum(orders_created_total)'"
+    assert eventually(lambda: re.search(r'"value":\[[\d.]+,"[1-9]', lab.shell("edge1", query)), 90), lab.shell("edge1", query)
+
+
+def test_every_target_is_up(lab: Site) -> None:
+    query = "curl -fsS 'http://127.0.0.1:9090/api/v1/query?query=up'"
+
+    def states() -> list[tuple[str, str]]:
+        return re.findall(r'"job":"([^"]+)"[^}]*\},"value":\[[\d.]+,"([01])"\]', lab.shell("edge1", query))
+
+    def all_up() -> bool:
+        return bool(states()) and all(value == "1" for _, value in states())
+
+    assert eventually(all_up, 90, 3), states()
+    assert {job for job, _ in states()} >= {"node", "postgres", "pgbouncer", "redis", "nginx", "api", "prometheus", "alertmanager"}
+
+
+def test_exactly_the_flows_connect(lab: Site) -> None:
+    """Derived from the wiring: every host tries every known port of every other."""
+    listing = lab.play("-e", f"wiring_pairs_file={lab.logs}/pairs.yml", playbook="tests/e2e/pairs.yml").succeeded()
+    assert listing.status == 0
+    pairs = yaml.safe_load((lab.logs / "pairs.yml").read_text())
+    seen = {}
+    for source in lab.hosts():
+        wanted = [pair for pair in pairs if pair["source"] == source]
+        script = "\n".join(
+            f"timeout 2 bash -c '</dev/tcp/{pair['address']}/{pair['port']}' 2>/dev/null && echo {pair['host']} {pair['port']} & "
+            for pair in wanted
+        )
+        for line in lab.shell(source, script + "\nwait\ntrue").splitlines():
+            host, port = line.split()
+            seen[source, host, int(port)] = True
+    allowed = {(pair["source"], pair["host"], pair["port"]) for pair in pairs if pair["allowed"]}
+    tried = {(pair["source"], pair["host"], pair["port"]) for pair in pairs}
+    print(f"{len(tried)} pairs tried, {len(allowed)} flows allowed, {len(seen)} connected")
+    assert set(seen) - allowed == set(), "connected although no flow allows it"
+    assert allowed - set(seen) == set(), "a flow that does not connect"
+
+
+def test_the_outside_sees_only_the_public_ports(lab: Site) -> None:
+    """From the controller, which is in no group: 80, 443 and ssh (its network is an admin network)."""
+    for host in lab.hosts():
+        address = lab.variables(host)["ansible_host"]
+        open_ports = []
+        for port in (22, 80, 443, 5432, 5555, 6379, 6380, 6432, 8000, 8001, 8088, 9090, 9093, 9100, 9113, 9115, 9121, 9127, 9187):
+            with socket.socket() as probe:
+                probe.settimeout(0.3)
+                if probe.connect_ex((address, port)) == 0:
+                    open_ports.append(port)
+        assert open_ports == ([22, 80, 443] if host == "edge1" else [22])
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health/test/database"])
+def test_internal_paths_are_closed_to_the_public(url: str, path: str) -> None:
+    """NX-07, MX-63."""
+    assert request(f"{url}{path}", NAME).status in {403, 404}
+
+
+def test_no_secret_is_world_readable_on_the_hosts(lab: Site, tmp_path: Path) -> None:
+    secrets = [str(value) for value in yaml.safe_load((lab.inventory / "group_vars/all/secrets.yml").read_text()).values()]
+    patterns = "\n".join(secrets)
+    for host in lab.hosts():
+        script = f"""
+        set -u
+        trap 'rm -f /root/.patterns' EXIT
+        umask 077
+        cat > /root/.patterns <<'EOT'\n{patterns}\nEOT
+        find /etc /opt /var/lib /var/log /run /tmp /srv -xdev -type f -perm -o=r -size -5M -print0 2>/dev/null | xargs -0r grep -lFf /root/.patterns || true
+        for process in /proc/[0-9]*; do
+          [ "${{process#/proc/}}" = $$ ] || tr '\\0' ' ' < $process/cmdline 2>/dev/null | grep -qFf /root/.patterns && echo "argv of $process"
+        done
+        journalctl --no-pager 2>/dev/null | grep -cFf /root/.patterns | sed 's/^/journal lines: /' | grep -v ': 0$' || true
+        """
+        assert lab.shell(host, script).strip() == "", host
+
+
+def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:
+    """EV-08, PG-11 and the rest, in one message."""
+    bad = {
+        "redis_prot": 1,
+        "postgres_max_connections": 20,
+        "nginx_tls_mode": "sometimes",
+        "api_instances": "many",
+        "redis_admin_password": "admin",
+        "wiring_extra_flows": [{"to": "postgresql", "from": ["api"]}],
+    }
+    run = lab.play("-e", yaml.safe_dump(bad, default_flow_style=True, width=10000))
+    assert run.status != 0
+    for sentence in (
+        "redis_prot is a name that no role knows",
+        "pgbouncer_default_pool_size",
+        "nginx_tls_mode is 'sometimes'",
+        "api_instances is 'many'; allowed: a whole number",
+        "redis_admin_password is a well-known placeholder",
+        "a flow leads to 'postgresql'",
+        "no host was touched",
+    ):
+        assert sentence in run.output, run.output[-5000:]
+    assert "Learn what each host is" not in run.output
+
+
+def test_the_readme_names_what_is_here() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [path for path in re.findall(r"\]\(([^)#:]+)\)", text) if not (ROOT / path).exists()] == []

@@ -1,0 +1,131 @@
+"""A running platform meets broken templates, dead services and a broken release, and keeps answering."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.site import ROOT, Site, eventually, request
+
+NAME = "orders.lab.test"
+
+
+@pytest.fixture(scope="module")
+def url(lab: Site) -> str:
+    """Where nginx answers."""
+    return f"https://{lab.variables('edge1')['ansible_host']}"
+
+
+@contextmanager
+def broken(path: str, text: str) -> Iterator[int]:
+    """`text` appended to a template of the checkout, put back afterwards; yields the line number of the first new line."""
+    template = ROOT / path
+    before = template.read_text()
+    template.write_text(before.rstrip("\n") + "\n" + text + "\n")
+    try:
+        yield before.rstrip("\n").count("\n") + 2
+    finally:
+        template.write_text(before)
+
+
+class Watcher:
+    """Asks the application in a loop while something else happens; counts what was not answered."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.asked, self.failures = url, 0, []  # type: ignore[var-annotated]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._stop.is_set() and self.asked < 5000:
+            self.asked += 1
+            try:
+                status = request(f"{self.url}/health/ready", NAME, timeout=5).status
+            except OSError as error:
+                status = str(error)  # type: ignore[assignment]
+            if status != 200:
+                self.failures.append(status)
+            self._stop.wait(0.2)
+
+    def __enter__(self) -> "Watcher":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def test_a_broken_nginx_template_is_put_back(lab: Site, url: str) -> None:
+    with Watcher(url) as watcher, broken("roles/nginx/templates/etc/nginx/nginx.conf.j2", "this is not nginx;"):
+        run = lab.play("--limit", "edge1", playbook="playbooks/edge.yml")
+    assert run.status != 0
+    assert "nginx -t" in run.output
+    assert "/etc/nginx/nginx.conf" in run.output
+    assert "unknown directive" in run.output
+    assert watcher.asked > 3
+    assert watcher.failures == []
+    assert "not nginx" not in lab.shell("edge1", "cat /etc/nginx/nginx.conf")
+    healed = lab.play("--limit", "edge1", playbook="playbooks/edge.yml").succeeded()
+    assert sum(healed.changed.values()) == 0, healed.tasks_changed()
+
+
+def test_a_broken_postgres_setting_is_put_back(lab: Site, url: str) -> None:
+    """PostgreSQL accepts the file only when it starts: the ready probe finds out, and the old file returns."""
+    run = lab.play("-e", '{"postgres_settings": {"shared_buffers": "lots"}}', playbook="playbooks/data.yml")
+    assert run.status != 0
+    assert "shared_buffers" in run.output
+    assert eventually(lambda: request(f"{url}/health/ready", NAME).status == 200, 30)
+    assert "lots" not in lab.shell("data1", "grep -rh shared_buffers /etc/postgresql")
+    healed = lab.play(playbook="playbooks/data.yml").succeeded()
+    assert sum(healed.changed.values()) == 0, healed.tasks_changed()
+
+
+def test_a_broken_release_never_takes_traffic(lab: Site, url: str, tmp_path: Path) -> None:
+    """It does not get ready; the engine puts the old release back and nobody notices."""
+    source = tmp_path / "orders"
+    shutil.copytree(ROOT / "examples/orders", source)
+    main = source / "orders" / "main.py"
+    main.write_text(main.read_text() + '\nraise RuntimeError("this release can not start")\n')
+    before = lab.shell("app1", "readlink /opt/orders/current")
+    with Watcher(url) as watcher:
+        run = lab.play("-e", f'{{"own_application": "{source}"}}', playbook="playbooks/app.yml")
+    assert run.status != 0
+    assert "this release can not start" in run.output
+    assert watcher.asked > 10
+    assert watcher.failures == []
+    assert lab.shell("app1", "readlink /opt/orders/current") == before
+    lab.play(playbook="playbooks/app.yml").succeeded()
+
+
+def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> None:
+    """Two instances restart one after the other behind nginx."""
+    source = tmp_path / "orders"
+    shutil.copytree(ROOT / "examples/orders", source)
+    (source / "orders" / "main.py").open("a").write("\n# another release\n")
+    before = lab.shell("app1", "readlink /opt/orders/current")
+    with Watcher(url) as watcher:
+        lab.play("-e", f'{{"own_application": "{source}"}}', playbook="playbooks/app.yml").succeeded()
+    assert lab.shell("app1", "readlink /opt/orders/current") != before
+    assert watcher.asked > 10
+    assert watcher.failures == []
+
+
+@pytest.mark.parametrize(
+    ("host", "unit"),
+    [("data1", "postgresql@*-main.service"), ("data1", "redis-server@broker.service"), ("data1", "pgbouncer.service"), ("app1", "api@8000.service")],
+)
+def test_a_killed_service_comes_back(lab: Site, url: str, host: str, unit: str) -> None:
+    lab.shell(host, f"systemctl kill --signal=SIGKILL '{unit}'; sleep 1")
+    assert eventually(lambda: request(f"{url}/health/ready", NAME).status == 200, 60)
+    assert eventually(lambda: lab.shell(host, f"systemctl is-active '{unit}'", check=False).split()[:1] == ["active"], 30)
+
+
+def test_a_unit_stopped_by_hand_is_started_again(lab: Site) -> None:
+    lab.shell("data1", "systemctl stop redis-server@cache.service")
+    run = lab.play(playbook="playbooks/data.yml").succeeded()
+    assert run.changed["data1"] == 1, run.tasks_changed()
+    assert lab.shell("data1", "systemctl is-active redis-server@cache.service").strip() == "active"
