@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
@@ -35,9 +36,7 @@ class Health:
         """Return whether traffic is welcome, and the state of each dependency."""
         async with self.lock:
             if time.monotonic() - self.checked_at > CACHE_SECONDS:
-                database, redis = await asyncio.gather(
-                    self.check("database", self.ping_database()), self.check("redis", self.ping_redis())
-                )
+                database, redis = await asyncio.gather(self.check("database", self.ping_database()), self.check("redis", self.ping_redis()))
                 self.checks = {"database": database, "redis": redis}
                 self.checked_at = time.monotonic()
         return not self.draining and set(self.checks.values()) == {"ok"}, self.checks
@@ -52,14 +51,23 @@ class Health:
             self.started = await self.check("migrations", self.compare_revision()) == "ok"
         return self.started
 
-    async def check(self, name: str, probe) -> str:
-        """Run one probe within the time limit; the reason of a failure goes to the log alone."""
-        try:
-            await asyncio.wait_for(probe, CHECK_TIMEOUT)
-        except Exception as error:
-            logger.warning("Check failed", extra={"event": {"action": f"check_{name}", "metadata": {"error": repr(error)}}})
-            return "unavailable"
-        return "ok"
+    async def check(self, name: str, probe: Coroutine[None, None, None]) -> str:
+        """Run one probe; the reason of a failure goes to the log alone.
+
+        Not wait_for: that waits for the cancelled probe, whose rollback may hang as long as the database does.
+        """
+        task = asyncio.create_task(probe)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait({task}, timeout=CHECK_TIMEOUT)
+        if not task.done():
+            task.cancel()
+            reason = f"no answer in {CHECK_TIMEOUT} s"
+        elif error := task.exception():
+            reason = repr(error)
+        else:
+            return "ok"
+        logger.warning("Check failed", extra={"event": {"action": f"check_{name}", "metadata": {"errors": [reason]}}})
+        return "unavailable"
 
     async def ping_database(self) -> None:
         async with self.engine.connect() as connection:

@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -79,14 +79,21 @@ app = FastAPI(
 app.add_middleware(RequestMiddleware)
 
 
-@app.exception_handler(OperationalError)
-@app.exception_handler(InterfaceError)
+@app.exception_handler(DBAPIError)
 @app.exception_handler(PoolTimeoutError)
 @app.exception_handler(OSError)
 async def unavailable(request: Request, error: Exception) -> JSONResponse:
     """The database does not answer: say so without details, and let the client try again."""
+    if isinstance(error, DBAPIError) and not is_outage(error):
+        raise error
     logger.error("Dependency failed", exc_info=error)
     return JSONResponse({"detail": "Temporarily unavailable"}, 503, {"Retry-After": "5"})
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Tell a server that is away, full or shutting down (SQLSTATE classes 08, 53, 57) from a wrong statement."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state[:2] in {"08", "53", "57"}
 
 
 async def open_session(request: Request) -> AsyncIterator[AsyncSession]:

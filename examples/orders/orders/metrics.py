@@ -13,12 +13,8 @@ enqueue_failures = Counter("orders_enqueue_failures_total", "Orders stored but n
 cache_requests = Counter("orders_cache_requests_total", "Order reads by cache result", ["result"])
 http_requests = Counter("http_requests_total", "HTTP requests", ["method", "path", "status"])
 http_duration = Histogram("http_request_duration_seconds", "HTTP request duration", ["method", "path"])
-orders_recent = Gauge(
-    "orders_recent", "Orders of the last 24 hours by status, from the database (same on every instance)", ["status"]
-)
-oldest_pending = Gauge(
-    "orders_oldest_pending_age_seconds", "Age of the oldest pending order of the last 24 hours, 0 when there is none"
-)
+orders_recent = Gauge("orders_recent", "Orders of the last 24 hours by status, from the database (same on every instance)", ["status"])
+oldest_pending = Gauge("orders_oldest_pending_age_seconds", "Age of the oldest pending order of the last 24 hours, 0 when there is none")
 
 REFRESH_SECONDS = 10
 refreshed_at = float("-inf")

@@ -116,15 +116,11 @@ def sweep_orders() -> None:
         too_old = Order.created_at < now - func.make_interval(0, 0, 0, 0, 0, 0, config.expire_after)
         quiet = Order.enqueued_at < now - func.make_interval(0, 0, 0, 0, 0, 0, config.requeue_after)
         expired.extend(
-            await session.scalars(
-                update(Order).where(pending, too_old).values(status="expired", processed_at=now).returning(Order.id)
-            )
+            await session.scalars(update(Order).where(pending, too_old).values(status="expired", processed_at=now).returning(Order.id))
         )
         lost = select(Order.id).where(pending, quiet).limit(SWEEP_BATCH).with_for_update(skip_locked=True)
         published.extend(
-            await session.scalars(
-                update(Order).where(Order.id.in_(lost.scalar_subquery())).values(enqueued_at=now).returning(Order.id)
-            )
+            await session.scalars(update(Order).where(Order.id.in_(lost.scalar_subquery())).values(enqueued_at=now).returning(Order.id))
         )
         await session.commit()
         await forget_cached(*expired)

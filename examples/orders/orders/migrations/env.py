@@ -6,11 +6,14 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.pool import NullPool
 
+from orders import logs
 from orders.database import Base, create_engine
 from orders.settings import read
 
 # Any constant: everybody who migrates this database takes this same lock.
 MIGRATION_LOCK = 7_233_161
+
+logs.configure("orders-migrations", read("ENVIRONMENT", "production"), "INFO")
 
 
 def migrate(connection: Connection) -> None:

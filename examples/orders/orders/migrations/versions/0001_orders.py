@@ -28,9 +28,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
     )
     op.create_index("ix_orders_created_at", "orders", ["created_at"])
-    op.create_index(
-        "ix_orders_pending", "orders", ["enqueued_at"], postgresql_where=sa.text("status = 'pending'")
-    )
+    op.create_index("ix_orders_pending", "orders", ["enqueued_at"], postgresql_where=sa.text("status = 'pending'"))
 
 
 def downgrade() -> None:
