@@ -36,4 +36,3 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         for process in reversed(started):
             process.stop(signal.SIGINT if process.name == "postgres" else signal.SIGTERM)
         shutil.rmtree(folder)
-        shutil.rmtree(folder)
