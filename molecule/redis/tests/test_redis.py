@@ -1,0 +1,287 @@
+"""What redis promises: a full broker loses nothing, a full cache makes room, and everybody gets what their user may do."""
+
+import json
+import os
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+BROKER, CACHE = 6379, 6380
+PASSWORDS = {
+    "admin": "molecule-admin-3f1c",
+    "monitoring": "molecule-monitoring-77d0",
+    "app": "molecule-app-b1946ac9",
+    "worker": "molecule-worker-2cd6ee",
+    "reader": "molecule-reader-591785",
+}
+CLIENT = """
+import sys, kombu
+with kombu.Connection(sys.argv[1]) as connection:
+    queue = connection.SimpleQueue("orders")
+    queue.put({"order": 7})
+    message = queue.get(timeout=5)
+    message.ack()
+    print(message.payload["order"])
+    broadcast = kombu.Exchange("everybody", type="fanout")
+    bound = kombu.Queue("listener", broadcast, auto_delete=True)(connection.channel())
+    bound.declare()
+    kombu.Producer(connection.channel(), broadcast).publish("hello", declare=[bound])
+    bound.delete()
+connection = kombu.Connection(sys.argv[1])
+client = connection.channel().client
+with client.lock("orders-lock", timeout=5):
+    print(client.info()["redis_version"].count("."))
+"""
+
+
+def redis(host: Host, port: int, user: str, *words: str, password: str = "", address: str = "127.0.0.1") -> str:
+    """What Redis answers to one command of one user."""
+    command = shlex.join(["redis-cli", "-h", address, "-p", str(port), "--user", user, "--no-auth-warning", *words])
+    answer = host.run(f"REDISCLI_AUTH={password or PASSWORDS[user]} {command}")
+    return (answer.stderr + answer.stdout).strip()
+
+
+def fill(host: Host, port: int) -> list[str]:
+    """Write 64 MiB, twice what the instance may hold, in eight steps (Redis looks at the limit when a script begins)."""
+    script = "for i=ARGV[1],ARGV[1]+7 do redis.call('SET', 'molecule:filler:'..i, string.rep('x', 1048576)) end return 'written'"
+    return [redis(host, port, "app", "EVAL", script, "0", str(first)) for first in range(0, 64, 8)]
+
+
+def info(host: Host, instance: str, field: str) -> str:
+    lines = host.check_output(f"slipway-redis {instance} INFO").splitlines()
+    return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(field + ":"))
+
+
+def process(host: Host, instance: str) -> str:
+    return host.check_output(f"systemctl show --property MainPID --value redis-server@{instance}.service")
+
+
+def wait_for_answer(host: Host, instance: str) -> None:
+    deadline = time.monotonic() + 20
+    while host.run(f"slipway-redis {instance} PING").stdout.strip() != "PONG":
+        assert time.monotonic() < deadline, host.run(f"journalctl --no-pager --lines 20 --unit redis-server@{instance}").stdout
+        time.sleep(0.2)
+
+
+def converge(platform: str, variables: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    """Run the scenario's playbook again on this host, with other values."""
+    ephemeral = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+    playbook = Path(__file__).parents[1] / "converge.yml"
+    return subprocess.run(
+        ["ansible-playbook", "-i", ephemeral / "inventory", "--limit", platform, "--extra-vars", json.dumps(variables), playbook],
+        env=os.environ | {"ANSIBLE_CONFIG": str(ephemeral / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def said(run: subprocess.CompletedProcess[str]) -> str:
+    """The run's words without the line breaks and doubled quotes of YAML."""
+    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
+
+
+@pytest.mark.parametrize("port", [BROKER, CACHE])
+def test_stranger_is_refused(host: Host, port: int) -> None:
+    assert "NOAUTH" in host.run(f"redis-cli -p {port} PING").stdout
+    assert "WRONGPASS" in redis(host, port, "app", "PING", password="not-the-password")
+    assert "WRONGPASS" in redis(host, port, "default", "PING", password="anything")
+
+
+def test_listens_on_loopback_and_the_private_address_only(host: Host) -> None:
+    address = host.check_output("hostname --ip-address").split()[0]
+    listening = host.check_output("ss --tcp --listening --numeric --no-header").splitlines()
+    found = {line.split()[3] for line in listening if line.split()[3].endswith((f":{BROKER}", f":{CACHE}"))}
+    assert found == {f"{listen}:{port}" for listen in ("127.0.0.1", address) for port in (BROKER, CACHE)}
+    assert redis(host, BROKER, "app", "PING", address=address) == "PONG"
+
+
+def test_debians_own_instance_is_out_of_the_way(host: Host) -> None:
+    assert host.run("systemctl is-enabled redis-server.service").stdout.strip() == "masked"
+    assert host.check_output("pgrep --count redis-server") == "2"
+
+
+def test_a_user_exists_only_where_it_was_given(host: Host) -> None:
+    assert redis(host, BROKER, "worker", "SET", "molecule:worker", "1") == "OK"
+    assert "WRONGPASS" in redis(host, CACHE, "worker", "PING")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["FLUSHALL", "FLUSHDB", "CONFIG GET maxmemory", "CONFIG SET maxmemory 0", "KEYS *", "SHUTDOWN", "ACL LIST", "CLIENT LIST", "MONITOR"],
+)
+def test_application_cannot_harm_others(host: Host, words: str) -> None:
+    assert "NOPERM" in redis(host, BROKER, "app", *words.split())
+
+
+def test_rules_of_a_user_hold(host: Host) -> None:
+    assert redis(host, CACHE, "app", "SET", "public:greeting", "hello") == "OK"
+    assert redis(host, CACHE, "reader", "GET", "public:greeting") == "hello"
+    assert "NOPERM" in redis(host, CACHE, "reader", "GET", "private:greeting")
+    assert "NOPERM" in redis(host, CACHE, "reader", "SET", "public:greeting", "changed")
+
+
+def test_monitoring_sees_numbers_but_no_values(host: Host) -> None:
+    redis(host, BROKER, "app", "RPUSH", "molecule:queue", "secret order")
+    assert redis(host, BROKER, "monitoring", "LLEN", "molecule:queue") == "1"
+    assert "used_memory" in redis(host, BROKER, "monitoring", "INFO", "memory")
+    assert "NOPERM" in redis(host, BROKER, "monitoring", "LRANGE", "molecule:queue", "0", "-1")
+    assert "NOPERM" in redis(host, BROKER, "monitoring", "DEL", "molecule:queue")
+    assert redis(host, BROKER, "app", "DEL", "molecule:queue") == "1"
+
+
+def test_full_broker_refuses_and_keeps_everything(host: Host) -> None:
+    assert redis(host, BROKER, "app", "SET", "molecule:precious", "kept") == "OK"
+    answers = fill(host, BROKER)
+    assert answers[0] == "written"
+    assert "OOM" in answers[-1]
+    assert "OOM" in redis(host, BROKER, "app", "SET", "molecule:one-more", "x")
+    assert redis(host, BROKER, "app", "GET", "molecule:precious") == "kept"
+    assert info(host, "broker", "evicted_keys") == "0"
+    redis(host, BROKER, "app", "DEL", *(f"molecule:filler:{part}" for part in range(64)))
+    assert redis(host, BROKER, "app", "SET", "molecule:one-more", "x") == "OK"
+
+
+def test_full_cache_makes_room_and_writes_nothing_to_disk(host: Host) -> None:
+    assert set(fill(host, CACHE)) == {"written"}
+    assert redis(host, CACHE, "app", "SET", "molecule:newest", "here") == "OK"
+    assert redis(host, CACHE, "app", "GET", "molecule:newest") == "here"
+    assert int(info(host, "cache", "evicted_keys")) > 0
+    assert int(info(host, "cache", "used_memory")) <= 32 * 1024 * 1024
+    assert host.check_output("find /var/lib/redis/cache -type f") == ""
+
+
+def test_broker_survives_a_crash_and_the_cache_does_not_notice(host: Host) -> None:
+    cache = process(host, "cache")
+    assert redis(host, CACHE, "app", "SET", "molecule:cached", "still") == "OK"
+    assert redis(host, BROKER, "app", "SET", "molecule:order", "42") == "OK"
+    time.sleep(1.5)  # everysec: a write is on disk after a second
+    host.check_output(f"kill -KILL {process(host, 'broker')}")
+    wait_for_answer(host, "broker")
+    assert redis(host, BROKER, "app", "GET", "molecule:order") == "42"
+    assert process(host, "cache") == cache
+    assert redis(host, CACHE, "app", "GET", "molecule:cached") == "still"
+
+
+def test_cache_forgets_at_a_restart(host: Host) -> None:
+    assert redis(host, CACHE, "app", "SET", "molecule:cached", "1") == "OK"
+    host.check_output("systemctl restart redis-server@cache.service")
+    wait_for_answer(host, "cache")
+    assert redis(host, CACHE, "app", "GET", "molecule:cached") == ""
+
+
+def test_kombu_works_with_the_default_rules(host: Host) -> None:
+    host.check_output("DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends python3-kombu python3-redis")
+    url = f"redis://app:{PASSWORDS['app']}@127.0.0.1:{BROKER}/0"
+    assert host.check_output(f"python3 -c {shlex.quote(CLIENT)} {url}").splitlines() == ["7", "2"]
+
+
+def test_passwords_are_nowhere_to_be_read(host: Host) -> None:
+    secrets = "\n".join(PASSWORDS.values())
+    host.run(f"printf '%s\\n' {shlex.quote(secrets)} > /run/molecule-secrets")
+    found = host.run(
+        "grep --recursive --fixed-strings --files-with-matches --file /run/molecule-secrets /etc /usr/local /var/lib/redis /var/lib/slipway /var/log"
+    ).stdout
+    assert found.split() == ["/etc/redis/admin.password"]
+    assert host.file("/etc/redis/admin.password").mode == 0o600
+    processes = host.run(
+        "for pid in $(pgrep redis-server); do cd /proc/$pid; grep --fixed-strings --text --count --file /run/molecule-secrets environ cmdline; done"
+    ).stdout.split()
+    assert len(processes) == 4
+    assert all(line.endswith(":0") for line in processes)
+    assert host.run("journalctl --no-pager | grep --fixed-strings --quiet --file /run/molecule-secrets").rc == 1
+    for instance in ("broker", "cache"):
+        users = host.file(f"/etc/redis/users-{instance}.acl")
+        assert (users.user, users.group, users.mode) == ("root", "redis", 0o640)
+    assert host.run("runuser -u redis -- sh -c 'echo >> /etc/redis/users-broker.acl || touch /etc/redis/new'").rc != 0
+
+
+@pytest.mark.parametrize("instance", ["broker", "cache"])
+def test_sandbox(host: Host, instance: str) -> None:
+    verdict = host.check_output(f"systemd-analyze security --no-pager redis-server@{instance}.service").splitlines()[-1]
+    assert float(verdict.split(":")[1].split()[0]) <= 0.9, verdict
+    other = "cache" if instance == "broker" else "broker"
+    inside = f"nsenter --target {process(host, instance)} --mount --root"
+    assert host.run(f"{inside} /usr/bin/ls /var/lib/redis/{instance}").rc == 0
+    assert host.run(f"{inside} /usr/bin/ls /var/lib/redis/{other}/appendonlydir").rc != 0
+    assert host.run(f"{inside} /usr/bin/ls /etc/passwd").rc != 0
+    assert host.run(f"{inside} /usr/bin/touch /usr/lib/molecule").rc != 0
+
+
+def test_new_user_arrives_without_a_restart(host: Host, platform: str) -> None:
+    assert converge(platform, {}).returncode == 0
+    before = {instance: process(host, instance) for instance in ("broker", "cache")}
+    newcomer = "molecule-newcomer-60b7"
+    users = [{"name": "newcomer", "password": newcomer, "instances": ["cache"]}]
+    run = converge(platform, {"redis_users": users})
+    assert run.returncode == 0, run.stdout
+    assert redis(host, CACHE, "newcomer", "PING", password=newcomer) == "PONG"
+    assert "WRONGPASS" in redis(host, CACHE, "app", "PING")
+    assert {instance: process(host, instance) for instance in ("broker", "cache")} == before
+    assert newcomer not in said(run)
+    assert converge(platform, {}).returncode == 0
+    assert redis(host, CACHE, "app", "PING") == "PONG"
+
+
+def test_changed_setting_reaches_its_instance_only(host: Host, platform: str) -> None:
+    broker, cache = process(host, "broker"), process(host, "cache")
+    run = converge(platform, {"cache_settings": {"maxmemory-samples": 7}})
+    assert run.returncode == 0, run.stdout
+    assert host.check_output("slipway-redis cache CONFIG GET maxmemory-samples").split() == ["maxmemory-samples", "7"]
+    assert process(host, "broker") == broker
+    assert process(host, "cache") != cache
+
+
+def test_broken_configuration_is_put_back(host: Host, platform: str) -> None:
+    before = process(host, "cache"), host.check_output("sha256sum /etc/redis/*")
+    run = converge(platform, {"cache_settings": {"maxmemory-samples": "many"}})
+    assert run.returncode != 0
+    line = host.check_output("wc --lines < /etc/redis/redis-cache.conf")
+    for named in ("/etc/redis/redis-cache.conf", f"line {line}", "redis-check", "maxmemory-samples many"):
+        assert named in said(run)
+    assert (process(host, "cache"), host.check_output("sha256sum /etc/redis/*")) == before
+    assert redis(host, CACHE, "app", "PING") == "PONG"
+
+
+def test_broken_rule_of_a_user_is_put_back(host: Host, platform: str) -> None:
+    users = [{"name": "app", "password": PASSWORDS["app"], "instances": ["cache"], "commands": ["+gett"]}]
+    run = converge(platform, {"redis_users": users})
+    assert run.returncode != 0
+    assert "/etc/redis/users-cache.acl" in said(run)
+    assert PASSWORDS["app"] not in said(run)
+    assert redis(host, BROKER, "app", "PING") == "PONG"
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        (
+            {
+                "redis_instances": [{"name": "q", "profile": "broker", "port": 6379, "settings": {"maxmemory-policy": "allkeys-lru"}}],
+                "redis_users": [],
+            },
+            "noeviction",
+        ),
+        (
+            {"redis_instances": [{"name": "q", "profile": "broker", "port": 6379, "settings": {"bind": "*"}}], "redis_users": []},
+            "settings.bind",
+        ),
+        ({"redis_cache_port": 6379}, "port 6379 is used twice"),
+        ({"redis_memory_share": 1.5}, "redis_memory_share is 1.5"),
+        ({"redis_users": [{"name": "app", "password": "a-long-enough-password", "instances": ["brokr"]}]}, "brokr"),
+        ({"redis_users": [{"name": "app", "password": "sh0rt", "instances": ["broker"]}]}, "at least 16"),
+        ({"redis_users": [{"name": "app", "password": "a-long-enough-password", "instances": ["broker"], "keys": ["* +@all"]}]}, "* +@all"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_changes(host: Host, platform: str, variables: dict[str, object], named: str) -> None:
+    before = host.check_output("sha256sum /etc/redis/*")
+    run = converge(platform, variables)
+    assert run.returncode != 0
+    assert named in said(run)
+    assert "sh0rt" not in said(run)
+    assert host.check_output("sha256sum /etc/redis/*") == before
