@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from slipway import engine, image, lab, scenario, secret_file
+from slipway import demo, engine, image, lab, scenario, secret_file
 from slipway.errors import SlipwayError
 
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse gives it no public name
@@ -25,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("distribution", nargs="*", default=list(image.RELEASES), help=f"default: {' '.join(image.RELEASES)}")
     build.add_argument("--rebuild", action="store_true", help="also when nothing changed (fresh package lists)")
     build.set_defaults(run=lambda chosen: image.ensure(chosen.distribution, rebuild=chosen.rebuild))
+
+    show = commands.add_parser("demo", help="the whole platform in the lab, and a proof that it works")
+    show.set_defaults(run=lambda _: demo.run())
 
     _lab_commands(commands)
 

@@ -12,12 +12,10 @@ from typing import Any
 
 import yaml
 
-from slipway import checkout, engine, host, image
+from slipway import checkout, engine, host, image, network
 from slipway.errors import SlipwayError
 
 LABEL = "slipway.lab"
-NETWORK_VARIABLE = "SLIPWAY_LAB_NETWORK"
-DEFAULT_NETWORK = "10.203.57"  # first three numbers of a /24; inventories/*/hosts.yml have the same default
 PORT_BASE_VARIABLE = "SLIPWAY_LAB_PORT_BASE"
 DEFAULT_PORT_BASE = 8000
 PUBLIC_PORTS = (80, 443)
@@ -45,7 +43,7 @@ class Lab:
     """The hosts of one inventory and the network they share."""
 
     inventory: Path
-    network: ipaddress.IPv4Network
+    subnet: ipaddress.IPv4Network
     hosts: Sequence[LabHost]
 
     def host(self, name: str) -> LabHost:
@@ -68,11 +66,8 @@ def read(inventory: Path, environ: Mapping[str, str]) -> Lab:
     """Read hosts, addresses and groups from hosts.yml. (Asking Ansible would take a second.)"""
     path = inventory / "hosts.yml"
     tree = yaml.safe_load(path.read_text())
-    prefix = environ.get(NETWORK_VARIABLE) or DEFAULT_NETWORK
-    try:
-        network = ipaddress.IPv4Network(f"{prefix}.0/24")
-    except ValueError:
-        raise SlipwayError(f"{NETWORK_VARIABLE} is {prefix!r}. Allowed: the first three numbers of a network, such as 10.203.58.") from None
+    prefix = network.prefix(environ)
+    subnet = network.subnet(prefix)
     variables: dict[str, dict[str, Any]] = {}
     groups: dict[str, set[str]] = {}
     for group, name, values in _walk("all", tree.get("all") or {}):
@@ -84,19 +79,19 @@ def read(inventory: Path, environ: Mapping[str, str]) -> Lab:
         written = str(values.get("ansible_host", ""))
         address = written.replace("{{ lab_network }}", prefix)
         try:
-            inside = ipaddress.IPv4Address(address) in network
+            inside = ipaddress.IPv4Address(address) in subnet
         except ValueError:
             inside = False
         if not inside:
             raise SlipwayError(
                 f"{path}: {name} has ansible_host {written!r}, which the lab cannot give to a container.\n"
-                f'Allowed: an address in {network}, best written "{{{{ lab_network }}}}.11".'
+                f'Allowed: an address in {subnet}, best written "{{{{ lab_network }}}}.11".'
             )
         distribution = str(values.get("lab_image", DEFAULT_DISTRIBUTION))
         image.name(distribution)
         user = str(values.get("ansible_user", default_user))
         hosts.append(LabHost(name, address, distribution, user, public="nginx" in groups[name]))
-    return Lab(inventory, network, hosts)
+    return Lab(inventory, subnet, hosts)
 
 
 def _walk(group: str, content: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -115,29 +110,32 @@ def up(lab: Lab) -> None:
     image.ensure(sorted({known.distribution for known in lab.hosts}))
     if missing or stopped:
         _ensure_key()
-        _ensure_network(lab.network)
+        network.ensure(lab.subnet)
         print(f"Starting {', '.join(known.name for known in [*missing, *stopped])}.", flush=True)
     if stopped:
         engine.run(["start", *(known.container for known in stopped)])
         for known in stopped:
             host.wait_until_running(known.container)
     if missing:
-        ports = _port_base(os.environ)
-        _refuse_taken_ports(missing, ports)
+        base = port_base(os.environ)
         host.remove([known.container for known in missing])
-        host.start([_definition(lab, known, ports) for known in missing])
+        host.start([_definition(lab, known, base) for known in missing])
         for known in missing:
             _authorize(known)
         _know(lab, missing)
 
 
-def _definition(lab: Lab, known: LabHost, port_base: int) -> host.Host:
-    published = [f"127.0.0.1:{port_base + port}:{port}" for port in PUBLIC_PORTS] if known.public else []
+def _definition(lab: Lab, known: LabHost, base: int) -> host.Host:
+    ports = PUBLIC_PORTS if known.public else ()
+    taken = [base + port for port in ports if not _port_is_free(base + port)]
+    if taken:
+        print(f"  Port {taken[0]} of this machine is taken: {known.name} answers at {known.address} only (or set {PORT_BASE_VARIABLE}).")
+    published = [] if taken else [f"127.0.0.1:{base + port}:{port}" for port in ports]
     return host.Host(
         container=known.container,
         distribution=known.distribution,
         hostname=known.name,
-        network=_network_name(),
+        network=network.name(),
         address=known.address,
         names={other.name: other.address for other in lab.hosts if other is not known},
         published=published,
@@ -148,8 +146,7 @@ def _definition(lab: Lab, known: LabHost, port_base: int) -> host.Host:
 def down() -> None:
     """Remove the hosts and the network of this checkout. The key stays; the next lab uses it again."""
     host.remove(list(_states()))
-    if _subnet(_network_name()):
-        engine.run(["network", "rm", _network_name()])
+    network.remove()
     _known_hosts().unlink(missing_ok=True)
     # ssh connections that Ansible keeps open would otherwise be tried on the next lab's hosts.
     shutil.rmtree(checkout.root() / ".ansible" / "cp", ignore_errors=True)
@@ -185,12 +182,6 @@ def ssh_command(known: LabHost, command: Sequence[str]) -> list[str]:
 def exec_command(known: LabHost, command: Sequence[str], *, terminal: bool) -> list[str]:
     """A way in that needs no sshd, for the day a firewall rule closes it."""
     return ["docker", "exec", "--interactive", *(["--tty"] if terminal else []), known.container, *(command or ["bash"])]
-
-
-def urls(lab: Lab) -> list[str]:
-    """Where the user's browser finds the platform."""
-    base = _port_base(os.environ)
-    return [f"https://{known.address}/ and https://localhost:{base + 443}/" for known in lab.hosts if known.public]
 
 
 def _states() -> dict[str, str]:
@@ -239,53 +230,8 @@ def _know(lab: Lab, fresh: Sequence[LabHost]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _network_name() -> str:
-    return f"slipway-{checkout.short_hash()}"
-
-
-def _subnet(name: str) -> str:
-    return engine.run(["network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}}{{end}}", name], check=False).strip()
-
-
-def _ensure_network(wanted: ipaddress.IPv4Network) -> None:
-    existing = _subnet(_network_name())
-    if existing == str(wanted):
-        return
-    if existing:
-        raise SlipwayError(f"The lab's network has {existing}, not {wanted}. Remove the lab first: slipway lab down")
-    names = engine.run(["network", "ls", "--filter", "driver=bridge", "--format", "{{.Name}}"]).split()
-    taken = {name: _subnet(name) for name in names} | routes(Path("/proc/net/route").read_text())
-    if user := first_overlap(wanted, taken):
-        raise SlipwayError(
-            f"The lab's network {wanted} is in use by {user} ({taken[user]}).\n"
-            f"Choose another one for every command of this lab: export {NETWORK_VARIABLE}=10.203.58"
-        )
-    engine.run(["network", "create", "--subnet", str(wanted), "--label", f"{LABEL}={checkout.short_hash()}", _network_name()])
-
-
-def first_overlap(wanted: ipaddress.IPv4Network, taken: Mapping[str, str]) -> str | None:
-    """The first network (name -> subnet) that shares addresses with the wanted one."""
-    for name, subnet in taken.items():
-        for part in subnet.split():
-            other = ipaddress.ip_network(part, strict=False)
-            if isinstance(other, ipaddress.IPv4Network) and other.overlaps(wanted):
-                return name
-    return None
-
-
-def routes(table: str) -> dict[str, str]:
-    """This machine's own networks from /proc/net/route (hexadecimal, little-endian): `interface eth0` -> subnet."""
-    found = {}
-    for line in table.splitlines()[1:]:
-        interface, destination, *rest = line.split()
-        mask = rest[5]
-        if mask != "00000000":
-            address, netmask = (ipaddress.IPv4Address(bytes.fromhex(value)[::-1]) for value in (destination, mask))
-            found[f"interface {interface}"] = f"{address}/{netmask}"
-    return found
-
-
-def _port_base(environ: Mapping[str, str]) -> int:
+def port_base(environ: Mapping[str, str]) -> int:
+    """What is added to 80 and 443 for the ports of this machine that lead to the lab's web server."""
     written = environ.get(PORT_BASE_VARIABLE) or str(DEFAULT_PORT_BASE)
     highest = 65535 - max(PUBLIC_PORTS)
     if not written.isdigit() or not 1024 <= int(written) <= highest:
@@ -293,14 +239,11 @@ def _port_base(environ: Mapping[str, str]) -> int:
     return int(written)
 
 
-def _refuse_taken_ports(missing: Sequence[LabHost], base: int) -> None:
-    for port in (base + port for port in PUBLIC_PORTS if any(known.public for known in missing)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                raise SlipwayError(
-                    f"Port {port} of this machine is taken; the lab publishes its web server there.\n"
-                    f"Choose other ports: export {PORT_BASE_VARIABLE}=9000 (the lab then uses 9080 and 9443)."
-                ) from None
+def _port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,212 @@
+"""`make demo`: the whole platform on the lab's hosts, then a proof that it works, from the outside."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from slipway import checkout, engine, lab, secret_file
+from slipway.errors import SlipwayError
+
+ORDER = {
+    "customer": "Ada",
+    "items": [{"sku": "tea", "quantity": 2, "price_cents": 450}, {"sku": "cup", "quantity": 1, "price_cents": 1200}],
+}
+ORDER_TOTAL = 2100  # cents
+PATIENCE = 60.0  # seconds for the worker, and for Prometheus to scrape
+LISTENER = re.compile(r'^\S+\s+\S+\s+\S+\s+(?P<address>\S+):(?P<port>\d+)\s.*?users:\(\("(?P<process>[^"]+)"')
+TRUNCATED_LENGTH = 15  # the kernel cuts a process's name
+
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer over HTTPS: status, headers (lower case), body (what is not a JSON object becomes `{"text": ...}`)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+def run() -> None:
+    """Bring everything up, prove it, and say how to look around. Every part is quick when it has nothing to do."""
+    started = time.monotonic()
+    inventory = lab.inventory_path("lab")
+    found = lab.read(inventory, os.environ)
+    _say("Hosts")
+    engine.ensure()
+    lab.up(found)
+    for known in found.hosts:
+        print(f"  {known.name:<8} {known.address:<14} {known.distribution}")
+    added = secret_file.init(inventory)
+    print(f"  {f'made {len(added)} secrets' if added else 'all secrets are there'}: {inventory / 'group_vars' / 'all' / 'secrets.yml'}")
+    _say("ansible-playbook site.yml -i inventories/lab")
+    _play(inventory)
+    _say("What runs where")
+    _show_listeners(found)
+    _say("An order, from the outside")
+    name = _server_name(inventory, _edge(found))
+    _prove(found, name)
+    _say(f"Everything works ({time.monotonic() - started:.0f} s)")
+    _show_way_around(found, name)
+
+
+def _say(title: str) -> None:
+    print(f"\n== {title} ==", flush=True)
+
+
+def _tool(name: str) -> str:
+    """A program of this environment, whatever the caller's PATH says."""
+    return str(Path(sys.executable).parent / name)
+
+
+def _environment() -> dict[str, str]:
+    color = {"ANSIBLE_FORCE_COLOR": "1"} if sys.stdout.isatty() else {}
+    return os.environ | {"ANSIBLE_CONFIG": str(checkout.root() / "ansible.cfg")} | color
+
+
+def _play(inventory: Path) -> None:
+    command = [_tool("ansible-playbook"), "site.yml", "-i", str(inventory)]
+    done = subprocess.run(command, cwd=checkout.root(), env=_environment(), check=False)
+    if done.returncode != 0:
+        raise SlipwayError(
+            f"site.yml ended with exit code {done.returncode}. The first red block above names the host, the task and the reason.\n"
+            "  look at the host:   slipway lab ssh HOST   (or, if it locked itself: slipway lab exec HOST)\n"
+            "  run it again:       make demo              (what is done is left alone)\n"
+            "  start from nothing: make demo-down && make demo"
+        )
+
+
+def _edge(found: lab.Lab) -> lab.LabHost:
+    for known in found.hosts:
+        if known.public:
+            return known
+    raise SlipwayError(f"{found.inventory} has no host in the group nginx: there is nothing to ask over HTTPS.")
+
+
+def _server_name(inventory: Path, edge: lab.LabHost) -> str:
+    command = [_tool("ansible-inventory"), "-i", str(inventory), "--host", edge.name]
+    done = subprocess.run(command, cwd=checkout.root(), env=_environment(), capture_output=True, text=True, check=True)
+    return str((json.loads(done.stdout).get("nginx_server_names") or [edge.address])[0])
+
+
+def listeners(table: str) -> dict[str, list[str]]:
+    """`ss -Hltnp` -> for each process the addresses and ports it listens at, in order and once each."""
+    found: dict[str, list[str]] = {}
+    for line in table.splitlines():
+        if match := LISTENER.match(line):
+            place = f"{match['address']}:{match['port']}"
+            places = found.setdefault(match["process"], [])
+            if place not in places:
+                places.append(place)
+    return found
+
+
+def _show_listeners(found: lab.Lab) -> None:
+    for known in found.hosts:
+        for process, places in sorted(listeners(engine.run(["exec", known.container, "ss", "-Hltnp"])).items()):
+            shown = process + ("..." if len(process) == TRUNCATED_LENGTH else "")
+            print(f"  {known.name:<8} {shown:<20} {', '.join(places)}")
+
+
+def ask(address: str, name: str, method: str, path: str, body: Any = None) -> Answer:
+    """One request over TLS to an address, for a server name. The lab's certificate is self-signed, so nobody vouches for it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = http.client.HTTPConnection(name)
+    connection.sock = context.wrap_socket(socket.create_connection((address, 443), timeout=10), server_hostname=name)
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read().decode(errors="replace")
+    finally:
+        connection.close()
+    return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, _object(text))
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        decoded = json.loads(text)
+    except ValueError:
+        decoded = None
+    return decoded if isinstance(decoded, dict) else {"text": text[:300]}
+
+
+def _prove(found: lab.Lab, name: str) -> None:
+    edge = _edge(found)
+    posted = ask(edge.address, name, "POST", "/orders", ORDER)
+    _expect(posted.status == http.HTTPStatus.CREATED, f"POST /orders answered {posted.status}: {posted.body}", edge)
+    path = f"/orders/{posted.body['id']}"
+    print(f"  POST /orders          {posted.status}, status {posted.body['status']}, id {posted.body['id']}")
+
+    read = _until(lambda: ask(edge.address, name, "GET", path), lambda answer: answer.body.get("status") == "completed")
+    total = read.body.get("total_cents")
+    _expect(total == ORDER_TOTAL, f"GET {path} still answers {read.status} {read.body}: no worker processed it", edge)
+    print(f"  GET /orders/{{id}}      {read.status}, status completed, total {total} cents: a Celery worker did it")
+
+    cached = _until(lambda: ask(edge.address, name, "GET", path), lambda answer: answer.headers.get("x-cache") == "hit")
+    _expect(cached.headers.get("x-cache") == "hit", f"GET {path} is never answered from Redis", edge)
+    print("  the same again        X-Cache: hit, from Redis")
+
+    shown = _until(lambda: _prometheus(found), lambda text: text != "")
+    _expect(bool(shown), "Prometheus knows no orders_created_total above 0", edge)
+    print(f"  Prometheus            {shown}")
+
+
+def _until(probe: Callable[[], Found], wanted: Callable[[Found], bool]) -> Found:
+    deadline = time.monotonic() + PATIENCE
+    while not wanted(result := probe()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return result
+
+
+def _expect(held: bool, message: str, edge: lab.LabHost) -> None:
+    if not held:
+        raise SlipwayError(
+            f"The platform is up but does not work as it should: {message}.\n"
+            f"  logs of the web server:  slipway lab ssh {edge.name} journalctl -u nginx -n 50\n"
+            "  logs of the application: slipway lab ssh app1 journalctl -n 100\n"
+            "  run the whole again:     make demo"
+        )
+
+
+def _prometheus(found: lab.Lab) -> str:
+    """`N of N targets up, N orders counted`, asked on the host that runs Prometheus; empty until it has counted one."""
+    script = """
+import json, sys, urllib.request
+def ask(path):
+    with urllib.request.urlopen(f"http://{sys.argv[1]}/api/v1/{path}", timeout=5) as answer:
+        return json.load(answer)["data"]
+targets = [target["health"] for target in ask("targets?state=active")["activeTargets"]]
+counted = sum(float(series["value"][1]) for series in ask("query?query=orders_created_total")["result"])
+if counted:
+    print(f"{targets.count('up')} of {len(targets)} targets up, orders_created_total {counted:.0f}")
+"""
+    for known in found.hosts:
+        places = listeners(engine.run(["exec", known.container, "ss", "-Hltnp"])).get("prometheus", [])
+        if places:
+            place = places[0].replace("*", "127.0.0.1")
+            return engine.run(["exec", "--interactive", known.container, "python3", "-", place], stdin=script.encode(), check=False).strip()
+    return ""
+
+
+def _show_way_around(found: lab.Lab, name: str) -> None:
+    edge = _edge(found)
+    port = lab.port_base(os.environ) + 443
+    print(f"  the application   curl -k --resolve {name}:443:{edge.address} https://{name}/orders")
+    print(f"  in a browser      https://{name}:{port}/orders, after: echo '127.0.0.1 {name}' | sudo tee -a /etc/hosts")
+    print(f"  on a host         slipway lab ssh {found.hosts[-1].name}      (slipway is in .venv/bin)")
+    print("  what would change ansible-playbook site.yml -i inventories/lab --check --diff")
+    print("  take it away      make demo-down")
