@@ -1,5 +1,6 @@
 """One lab host: a container that boots systemd as a rented server does."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,9 @@ from pathlib import Path
 from slipway import controller, engine, image
 from slipway.errors import SlipwayError
 
+# Each systemd holds several inotify instances; all containers share root's allowance, which is 128 by default.
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_NEEDED = 1024
 BOOT_DEADLINE = 90.0  # seconds; about one when the machine is idle
 
 
@@ -70,6 +74,7 @@ def real_resolv_conf(candidates: Sequence[Path] = (Path("/etc/resolv.conf"), Pat
 
 def start(hosts: Sequence[Host]) -> None:
     """Start hosts, a few at a time, and wait until each has finished booting without a failed unit."""
+    _raise_inotify_limit()
     environment = controller.current().environment
     podman, resolv_conf = engine.is_podman(), real_resolv_conf()
 
@@ -81,6 +86,15 @@ def start(hosts: Sequence[Host]) -> None:
         list(pool.map(one, hosts))
 
 
+def _raise_inotify_limit() -> None:
+    """With the default, about the twentieth systemd host fails to boot. Without root the default has to do."""
+    if INOTIFY.is_file() and int(INOTIFY.read_text()) < INOTIFY_NEEDED and os.access(INOTIFY, os.W_OK):
+        INOTIFY.write_text(f"{INOTIFY_NEEDED}\n")
+        print(
+            f"Raised fs.inotify.max_user_instances to {INOTIFY_NEEDED} until the next boot: every systemd host needs several.", flush=True
+        )
+
+
 def wait_until_running(container: str) -> None:
     """Return when systemd says `running`; a degraded boot is an error that shows the failed units and their last lines."""
     deadline = time.monotonic() + BOOT_DEADLINE
@@ -88,7 +102,10 @@ def wait_until_running(container: str) -> None:
         if state == "degraded":
             units = engine.run(["exec", container, "systemctl", "--failed", "--plain", "--no-legend"], check=False)
             journal = engine.run(["exec", container, "journalctl", "--boot", "--priority=err", "--no-pager", "--lines=20"], check=False)
-            raise SlipwayError(f"{container} booted with failed units:\n{units}{journal}")
+            hint = ""
+            if "inotify" in journal:
+                hint = f"Too many hosts for this machine's limit: sudo sysctl fs.inotify.max_user_instances={INOTIFY_NEEDED}"
+            raise SlipwayError(f"{container} booted with failed units:\n{units}{journal}{hint}")
         if time.monotonic() > deadline:
             log = engine.run(["logs", "--tail", "20", container], check=False)
             raise SlipwayError(f"{container} did not finish booting within {BOOT_DEADLINE:.0f} s (state: {state or 'no answer'}).\n{log}")
