@@ -184,13 +184,12 @@ def test_kombu_works_with_the_default_rules(host: Host) -> None:
 def test_passwords_are_nowhere_to_be_read(host: Host) -> None:
     secrets = "\n".join(PASSWORDS.values())
     host.run(f"printf '%s\\n' {shlex.quote(secrets)} > /run/molecule-secrets")
-    found = host.run(
-        "grep --recursive --fixed-strings --files-with-matches --file /run/molecule-secrets /etc /usr/local /var/lib/redis /var/lib/slipway /var/log"
-    ).stdout
+    folders = "/etc /usr/local /var/lib/redis /var/lib/slipway /var/log"
+    found = host.run(f"grep --recursive --fixed-strings --files-with-matches --file /run/molecule-secrets {folders}").stdout
     assert found.split() == ["/etc/redis/admin.password"]
     assert host.file("/etc/redis/admin.password").mode == 0o600
     processes = host.run(
-        "for pid in $(pgrep redis-server); do cd /proc/$pid; grep --fixed-strings --text --count --file /run/molecule-secrets environ cmdline; done"
+        "for pid in $(pgrep redis-server); do cd /proc/$pid; grep --fixed-strings --count --file /run/molecule-secrets environ cmdline; done"
     ).stdout.split()
     assert len(processes) == 4
     assert all(line.endswith(":0") for line in processes)
