@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
     secret = commands.add_parser("secrets", help="make the secrets of an inventory")
     actions = secret.add_subparsers(required=True, metavar="ACTION")
-    init = actions.add_parser("init", help="add a random value for every name in secrets.names.yml that has none")
+    init = actions.add_parser("init", help="add a random value for every name in secret-names.txt that has none")
     init.add_argument("inventory", type=Path, help="its folder, such as inventories/lab")
     init.set_defaults(run=lambda chosen: _secrets_init(chosen.inventory))
 

@@ -77,7 +77,7 @@ def read(inventory: Path, environ: Mapping[str, str]) -> Lab:
     hosts = []
     for name, values in variables.items():
         written = str(values.get("ansible_host", ""))
-        address = written.replace("{{ lab_network }}", prefix)
+        address = written.replace("{{ own_lab_network }}", prefix)
         try:
             inside = ipaddress.IPv4Address(address) in subnet
         except ValueError:
@@ -85,7 +85,7 @@ def read(inventory: Path, environ: Mapping[str, str]) -> Lab:
         if not inside:
             raise SlipwayError(
                 f"{path}: {name} has ansible_host {written!r}, which the lab cannot give to a container.\n"
-                f'Allowed: an address in {subnet}, best written "{{{{ lab_network }}}}.11".'
+                f'Allowed: an address in {subnet}, best written "{{{{ own_lab_network }}}}.11".'
             )
         distribution = str(values.get("lab_image", DEFAULT_DISTRIBUTION))
         image.name(distribution)
@@ -105,6 +105,8 @@ def _walk(group: str, content: Mapping[str, Any]) -> Iterator[tuple[str, str, di
 def up(lab: Lab) -> None:
     """Bring every host up: start what is missing or stopped, leave alone what runs. Under a second when all is well."""
     states = _states()
+    # A host enters known_hosts when it has booted; one that never did is started afresh.
+    states = {known.container: states.get(known.container, "missing") for known in lab.hosts if known.address in _known_addresses()}
     stopped = [known for known in lab.hosts if states.get(known.container) == "exited"]
     missing = [known for known in lab.hosts if states.get(known.container) not in {"running", "exited"}]
     image.ensure(sorted({known.distribution for known in lab.hosts}))
@@ -122,7 +124,7 @@ def up(lab: Lab) -> None:
         host.start([_definition(lab, known, base) for known in missing])
         for known in missing:
             _authorize(known)
-        _know(lab, missing)
+        _know(missing)
 
 
 def _definition(lab: Lab, known: LabHost, base: int) -> host.Host:
@@ -219,7 +221,12 @@ def _authorize(known: LabHost) -> None:
     engine.run(["exec", "--interactive", known.container, "sh", "-c", script], stdin=_key().with_suffix(".pub").read_bytes())
 
 
-def _know(lab: Lab, fresh: Sequence[LabHost]) -> None:
+def _known_addresses() -> set[str]:
+    path = _known_hosts()
+    return {line.split(",")[0] for line in path.read_text().splitlines()} if path.exists() else set()
+
+
+def _know(fresh: Sequence[LabHost]) -> None:
     """Write the fresh hosts' keys to known_hosts, in place of the ones their forerunners had."""
     path = _known_hosts()
     replaced = {known.address for known in fresh}

@@ -9,13 +9,13 @@ import yaml
 
 from slipway.errors import SlipwayError
 
-NAMES = "secrets.names.yml"
+NAMES = "secret-names.txt"
 FEWEST_BYTES = 16
 HEADER = "---\n# Made by `slipway secrets init`. Keep it out of version control, or encrypt it: ansible-vault encrypt <this file>\n"
 
 
 def init(inventory: Path) -> list[str]:
-    """Add a random value for each name in secrets.names.yml that secrets.yml lacks; returns the names added.
+    """Add a random value for each name in secret-names.txt that secrets.yml lacks; returns the names added.
 
     Values that are there stay as they are. Values are URL-safe, because they end up in connection URLs.
     """
