@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import asyncpg
 import pytest
+from conftest import Converge
 from testinfra.host import Host
 
-from conftest import Converge
-
 Sql = Callable[..., str]
-PASSWORDS = {"shop_owner": "only-for-this-scenario-owner-91c2", "shop": "only-for-this-scenario-shop-1b2c", "report": "only-for-this-scenario-report-5d6e"}
+PASSWORDS = {
+    "shop_owner": "only-for-this-scenario-owner-91c2",
+    "shop": "only-for-this-scenario-shop-1b2c",
+    "report": "only-for-this-scenario-report-5d6e",
+}
 POOLER = "only-for-this-scenario-pooler-77aa"
 
 
@@ -21,7 +24,9 @@ def address(host: Host) -> str:
     return host.check_output("hostname -I").split()[0]
 
 
-def as_role(host: Host, role: str, statement: str, address: str, database: str = "shop", password: str = "", tls: str = "require") -> tuple[int, str]:
+def as_role(
+    host: Host, role: str, statement: str, address: str, database: str = "shop", password: str = "", tls: str = "require"
+) -> tuple[int, str]:
     """Exit code and output of one statement over the network."""
     given = password or PASSWORDS[role]
     done = host.run(f"PGPASSWORD={given} psql -XAtq 'host={address} dbname={database} user={role} sslmode={tls}' -c %s", statement)
@@ -39,7 +44,7 @@ def test_answers_over_tls_with_scram(host: Host, address: str, sql: Sql) -> None
 
 
 def test_wrong_password_is_refused(host: Host, address: str) -> None:
-    code, answer = as_role(host, "shop", "select 1", address, password="not-the-password")  # noqa: S106
+    code, answer = as_role(host, "shop", "select 1", address, password="not-the-password")
     assert code != 0
     assert "password authentication failed" in answer
 
@@ -69,22 +74,43 @@ def test_other_system_users_do_not_get_in(host: Host) -> None:
 
 
 def test_owner_migrates_and_application_uses(host: Host, address: str) -> None:
-    """PG-15: what the owner creates after the role ran belongs to the application's daily work, and no more than that."""
-    code, answer = as_role(host, "shop_owner", "drop schema if exists more cascade; drop table if exists item; create table item (id serial, name text);"
-                           "create schema more; create table more.item (id bigserial)", address)
+    """PG-15: what the owner creates after the role ran belongs to the application's daily work, no more."""
+    code, answer = as_role(
+        host,
+        "shop_owner",
+        "drop schema if exists more cascade; drop table if exists item; create table item (id serial, name text);"
+        "create schema more; create table more.item (id bigserial)",
+        address,
+    )
     assert code == 0, answer
-    for statement in ("insert into item (name) values ('a') returning name", "update item set name = 'b'", "select name from item",
-                      "insert into more.item default values", "create temporary table t (i int)", "delete from item"):
+    for statement in (
+        "insert into item (name) values ('a') returning name",
+        "update item set name = 'b'",
+        "select name from item",
+        "insert into more.item default values",
+        "create temporary table t (i int)",
+        "delete from item",
+    ):
         code, answer = as_role(host, "shop", statement, address)
         assert code == 0, answer
-    for statement in ("create table mine (i int)", "drop table item", "truncate item", "alter table item add x int", "create schema mine",
-                      "create extension hstore", "select * from pg_authid", "select pgbouncer.get_auth('shop')"):
+    for statement in (
+        "create table mine (i int)",
+        "drop table item",
+        "truncate item",
+        "alter table item add x int",
+        "create schema mine",
+        "create extension hstore",
+        "select * from pg_authid",
+        "select pgbouncer.get_auth('shop')",
+    ):
         code, answer = as_role(host, "shop", statement, address)
         assert (code, "permission denied" in answer or "must be owner" in answer) == (1, True), f"{statement}: {answer}"
 
 
 def test_pooler_reads_verifiers_of_plain_roles_only(host: Host, address: str) -> None:
-    code, answer = as_role(host, "pgbouncer_auth", "select username, left(password, 13) from pgbouncer.get_auth('shop')", address, password=POOLER)
+    code, answer = as_role(
+        host, "pgbouncer_auth", "select username, left(password, 13) from pgbouncer.get_auth('shop')", address, password=POOLER
+    )
     assert (code, answer) == (0, "shop|SCRAM-SHA-256")
     assert as_role(host, "pgbouncer_auth", "select * from pgbouncer.get_auth('postgres')", address, password=POOLER) == (0, "")
     assert as_role(host, "pgbouncer_auth", "select * from pg_authid", address, password=POOLER)[0] != 0
@@ -113,8 +139,10 @@ def test_server_is_set_up_as_promised(sql: Sql) -> None:
 def test_static_list_of_restart_parameters_is_complete(host: Host, platform: str, sql: Sql) -> None:
     """A parameter that needs a restart but lies in the reload file would never take effect."""
     folder = f"/etc/postgresql/{unit(platform).split('@')[1].replace('-', '/').removesuffix('.service')}/conf.d"
-    written = {path: set(re.findall(r"^([a-z_.]+) =", host.file(f"{folder}/{path}").content_string, re.MULTILINE)) for path in
-               ("slipway.conf", "slipway-restart.conf")}
+    written = {
+        path: set(re.findall(r"^([a-z_.]+) =", host.file(f"{folder}/{path}").content_string, re.MULTILINE))
+        for path in ("slipway.conf", "slipway-restart.conf")
+    }
     restart = set(sql("select name from pg_settings where context = 'postmaster'").splitlines())
     assert written["slipway.conf"] & restart == set()
     assert written["slipway-restart.conf"] <= restart
@@ -139,31 +167,30 @@ def test_secrets_are_nowhere_else(host: Host, platform: str) -> None:
 def test_reload_reaches_the_running_server(host: Host, platform: str, converge: Converge, sql: Sql) -> None:
     started = sql("select pg_postmaster_start_time()")
     done = converge(postgres_log_min_duration=250, postgres_settings={"work_mem": "9MB"})
-    assert done.returncode == 0, done.stdout
+    assert done.code == 0, done.told
     assert sql("show log_min_duration_statement") == "250ms"
     assert sql("show work_mem") == "9MB"
     assert sql("select pg_postmaster_start_time()") == started
-    assert converge().returncode == 0
+    assert converge().code == 0
     assert sql("show log_min_duration_statement") == "1s"
 
 
 def test_broken_setting_is_put_back(converge: Converge, sql: Sql) -> None:
     for wrong in ({"shared_buffers": "lots"}, {"work_memm": "4MB"}):
         done = converge(postgres_settings=wrong)
-        assert done.returncode != 0
-        assert next(iter(wrong)) in done.stdout
+        assert done.code != 0
+        assert next(iter(wrong)) in done.told
         assert sql("select 1") == "1"
-    done = converge("--diff")
-    assert re.search(r"changed=0 .*failed=0", done.stdout), done.stdout
+    assert converge()[:2] == (0, False)
 
 
 def test_server_that_cannot_start_is_put_back(converge: Converge, sql: Sql) -> None:
     """Syntax is right, but no machine has that much memory: only the start can tell."""
     done = converge(postgres_settings={"shared_buffers": "8000GB", "huge_pages": "off"}, postgres_start_timeout=20)
-    assert done.returncode != 0
-    assert "postgresql@" in done.stdout
+    assert done.code != 0
+    assert "postgresql@" in done.told
     assert sql("select 1") == "1"
-    assert re.search(r"changed=0 .*failed=0", converge().stdout)
+    assert converge()[:2] == (0, False)
 
 
 def test_run_killed_before_the_restart_is_healed(host: Host, platform: str, converge: Converge, sql: Sql) -> None:
@@ -171,20 +198,20 @@ def test_run_killed_before_the_restart_is_healed(host: Host, platform: str, conv
     version = {"debian12": 15, "debian13": 17}[platform]
     before = sql("select pg_postmaster_start_time()")
     host.check_output(f"touch /etc/postgresql/{version}/main/conf.d/slipway-restart.conf")
-    assert converge().returncode == 0
+    assert converge().code == 0
     assert sql("select pg_postmaster_start_time()") > before
 
 
 def test_new_password_replaces_the_old_one(host: Host, address: str, converge: Converge) -> None:
     users = [{"name": name, "password": password} for name, password in PASSWORDS.items()]
-    users[2]["password"] = "another-password-2f4e6a"  # noqa: S105
+    users[2]["password"] = "another-password-2f4e6a"
     done = converge("--diff", postgres_users=users)
-    assert done.returncode == 0, done.stdout
-    assert "another-password" not in done.stdout
-    assert "alter role report: password (secret)" in done.stdout
+    assert done.code == 0, done.told
+    assert "another-password" not in done.told
+    assert "alter role report: password (secret)" in done.told
     assert as_role(host, "report", "select 1", address, database="report")[0] != 0
-    assert as_role(host, "report", "select 1", address, database="report", password="another-password-2f4e6a")[0] == 0  # noqa: S106
-    assert converge().returncode == 0
+    assert as_role(host, "report", "select 1", address, database="report", password="another-password-2f4e6a")[0] == 0
+    assert converge().code == 0
     assert as_role(host, "report", "select 1", address, database="report")[0] == 0
 
 
@@ -196,6 +223,5 @@ def test_mistakes_are_named(converge: Converge) -> None:
         ({"postgres_databases": [{"name": "shop", "owner": "nobody_knows"}]}, ["nobody_knows", "shop_owner"]),
     ):
         done = converge("--check", **variables)
-        assert done.returncode != 0
-        told = re.sub(r"\s+", " ", done.stdout + done.stderr)
-        assert [word for word in words if word not in told] == [], told
+        assert done.code != 0
+        assert [word for word in words if word not in done.told] == [], done.told
