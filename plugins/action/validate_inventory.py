@@ -147,13 +147,15 @@ class ActionModule(ActionBase):
         """Flows to nowhere, addresses that are none, two services on one port."""
         services, flows = self._templar.template(variables["wiring_services"]), self._templar.template(variables["wiring_flows"])
         try:
-            hostvars = {
-                host: {**self.manager.get_vars(host=self.inventory.get_host(host), include_hostvars=False), **values[host]}
-                for host in values
-            }
+            hostvars = {host: {**self.addresses(variables["hostvars"][host]), **values[host]} for host in values}
             return [self._port_problem(sentence) for sentence in Wiring(services, flows, self.groups, hostvars).conflicts()]
         except WiringError as error:
             return [self._port_problem(str(error))]
+
+    @staticmethod
+    def addresses(variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The two variables that say where a host is, templated."""
+        return {name: variables[name] for name in ("private_address", "ansible_host") if name in variables}
 
     @staticmethod
     def _port_problem(sentence: str) -> check.Problem:

@@ -110,7 +110,10 @@ class Wiring:
     ) -> None:
         self.services = _services(services)
         self.groups = {str(name): [str(host) for host in hosts] for name, hosts in groups.items()}
-        self.hostvars = hostvars
+        # Ansible computes a host's variables, and renders each, at every access: once is enough.
+        self.hostvars = {host: hostvars[host] for host in self.members("all")}
+        self._addresses: dict[str, str] = {}
+        self._endpoints: dict[str, list[Endpoint]] = {}
         self.flows = [(str(flow["to"]), [str(source) for source in flow["from"]]) for flow in flows]
         for to, sources in self.flows:
             if to not in self.services:
@@ -133,10 +136,17 @@ class Wiring:
 
     def address(self, host: str) -> str:
         """The address other hosts reach `host` by."""
-        return address_of(host, self.hostvars[host])
+        if host not in self._addresses:
+            self._addresses[host] = address_of(host, self.hostvars[host])
+        return self._addresses[host]
 
     def endpoints(self, service: str) -> list[Endpoint]:
         """Every listener of `service`, in the inventory's order."""
+        if service not in self._endpoints:
+            self._endpoints[service] = self._resolve(service)
+        return self._endpoints[service]
+
+    def _resolve(self, service: str) -> list[Endpoint]:
         spec = self.services[service]
         hosts = self.members(spec.group)
         found = []

@@ -117,7 +117,7 @@ def test_nonsense_is_named(variables: dict[str, dict[str, Any]], sentence: str) 
 )
 def test_flows_to_nowhere_are_refused(flow: dict[str, Any], sentence: str) -> None:
     with pytest.raises(WiringError, match=sentence):
-        Wiring(SERVICES, [flow], THREE, {})
+        Wiring(SERVICES, [flow], THREE, {host: {} for host in THREE["all"]})
 
 
 def test_two_services_on_one_port() -> None:
