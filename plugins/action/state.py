@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-import os
+import re
 import zlib
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -15,25 +18,60 @@ from ansible.executor.interpreter_discovery import InterpreterDiscoveryRequiredE
 from ansible.executor.module_common import _get_shebang
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
-
 from ansible_collections.slipway.stack.plugins.module_utils.state import spec
 
 MANAGED = "Managed by Ansible (slipway.stack): changes by hand are overwritten"
 MARK = "SLIPWAY-RESULT:"
-# in the order in which they import each other
-MODULES = ("host", "accounts", "packages", "files", "transaction", "probe", "units", "validators", "view", "secrets", "engine")
-PROGRAM = """import base64, json, sys, types, zlib
-data = json.loads(zlib.decompress(base64.b64decode("%s")))
+MODULES = (
+    "host",
+    "accounts",
+    "packages",
+    "files",
+    "transaction",
+    "units",
+    "prediction",
+    "view",
+    "validators",
+    "probe",
+    "secrets",
+    "engine",
+)
+# Compiling the engine costs more than a run that changes nothing, so root's compiled copy stays in /run until the next boot.
+PROGRAM = """import json, marshal, os, sys, types, zlib
+from binascii import a2b_base64
+from importlib.machinery import ModuleSpec
+payload = json.loads(zlib.decompress(a2b_base64("%(payload)s")))
+root = os.getuid() == 0
+cache = "/run/slipway/engine-%(digest)s-%%x" %% sys.hexversion
+try:
+    if not root or os.stat(cache).st_uid != 0:
+        raise OSError
+    with open(cache, "rb") as handle:
+        codes = marshal.load(handle)
+except Exception:
+    sources = json.loads(zlib.decompress(a2b_base64("%(sources)s")))
+    codes = [(name, compile(text, "slipway/state/" + name + ".py", "exec", dont_inherit=True)) for name, text in sources]
+    if root and not payload["check"]:
+        os.makedirs("/run/slipway", 0o755, exist_ok=True)
+        with open(os.open(cache + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+            marshal.dump(codes, handle)
+        os.rename(cache + ".new", cache)
 package = types.ModuleType("slipway_state")
 package.__path__ = []
 sys.modules["slipway_state"] = package
-for name, source in data["modules"]:
-    module = types.ModuleType("slipway_state." + name)
-    module.__package__ = "slipway_state"
-    sys.modules[module.__name__] = module
-    setattr(package, name, module)
-    exec(compile(source, "slipway/state/" + name + ".py", "exec"), module.__dict__)
-print("\\n%s" + json.dumps(package.engine.Engine(data["payload"]).run()))
+codes = dict(codes)
+class Loader:
+    # a module runs when it is first imported: what a call does not need costs nothing
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("slipway_state."):
+            return ModuleSpec(name, self)
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(codes[module.__name__.split(".")[1]], module.__dict__)
+sys.meta_path.insert(0, Loader())
+from slipway_state.engine import Engine
+print("\\n%(mark)s" + json.dumps(Engine(payload).run()))
 """
 
 
@@ -51,7 +89,7 @@ class ActionModule(ActionBase):
         try:
             payload = spec.normalise(dict(self._task.args))
         except spec.SpecError as error:
-            raise AnsibleActionFail("slipway.stack.state: %s" % error) from None
+            raise AnsibleActionFail(f"slipway.stack.state: {error}") from None
         for want in payload["files"]:
             self._fill(want, variables)
         if not self._takes_script():
@@ -66,37 +104,34 @@ class ActionModule(ActionBase):
         if want["template"] is not None:
             want["content"] = self._render(want, variables)
         elif want["source"] is not None:
-            with open(self._find("files", want["source"], want["path"]), "rb") as handle:
-                data = handle.read()
+            data = self._find("files", want["source"], want["path"]).read_bytes()
             try:
                 want["content"] = data.decode("utf-8")
             except UnicodeDecodeError:
                 want["content"], want["encoding"] = base64.b64encode(data).decode(), "base64"
         want["variables"], want["source"] = {}, None
 
-    def _find(self, folder: str, name: str, path: str) -> str:
+    def _find(self, folder: str, name: str, path: str) -> Path:
         try:
-            found: str = self._find_needle(folder, name)
+            return Path(self._find_needle(folder, name))
         except AnsibleError as error:
-            raise AnsibleActionFail("files (%s): %s" % (path, error)) from None
-        return found
+            raise AnsibleActionFail(f"files ({path}): {error}") from None
 
     def _render(self, want: dict[str, Any], variables: dict[str, Any]) -> str:
         source = self._find("templates", want["template"], want["path"])
-        search = [*variables.get("ansible_search_path", []), self._loader.get_basedir(), os.path.dirname(source)]
-        names = {"ansible_managed": MANAGED, **variables, **want["variables"]}
+        bases = [Path(base) for base in variables.get("ansible_search_path", [])] + [Path(self._loader.get_basedir()), source.parent]
         templar = self._templar.copy_with_new_env(
-            searchpath=[folder for base in search for folder in (os.path.join(base, "templates"), base)],
-            available_variables=names,
+            searchpath=[str(folder) for base in bases for folder in (base / "templates", base)],
+            available_variables={"ansible_managed": MANAGED, **variables, **want["variables"]},
         )
-        text = trust_as_template(self._loader.get_text_file_contents(source))
+        text = trust_as_template(self._loader.get_text_file_contents(str(source)))
         if want["secret"]:
             want["template_text"] = str.__str__(text)  # its words may be shown, the rest may not
         try:
             rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
         except AnsibleError as error:
-            line = _template_line(error)
-            raise AnsibleActionFail("template %s%s, for %s: %s" % (source, " line %d" % line if line else "", want["path"], error)) from None
+            line = _template_line(error, text)
+            raise AnsibleActionFail(f"template {source}{f' line {line}' if line else ''}, for {want['path']}: {error}") from None
         return "" if rendered is None else str.__str__(rendered) if isinstance(rendered, str) else str(rendered)
 
     # -- transport ---------------------------------------------------------------------------------------------------
@@ -108,23 +143,23 @@ class ActionModule(ActionBase):
 
     def _as_script(self, payload: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """One plain Python program on the interpreter's standard input: no temporary file, no archive, nothing in argv."""
-        folder = os.path.dirname(spec.__file__)
-        modules = []
-        for name in MODULES:
-            with open(os.path.join(folder, name + ".py"), encoding="utf-8") as handle:
-                modules.append((name, handle.read()))
-        packed = base64.b64encode(zlib.compress(json.dumps({"modules": modules, "payload": payload}).encode("utf-8", "surrogateescape"), 1)).decode()
-        shebang = "#!" + self._interpreter(variables)
-        command = self._connection._shell.build_module_command(self._compute_environment_string(), shebang, "")
-        answer = self._low_level_execute_command(command, in_data=(PROGRAM % (packed, MARK)).encode())
+        folder = Path(spec.__file__).parent
+        sources = json.dumps([(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in MODULES])
+        program = PROGRAM % {
+            "payload": _packed(json.dumps(payload)),
+            "sources": _packed(sources),
+            "digest": hashlib.sha256(sources.encode()).hexdigest()[:20],
+            "mark": MARK,
+        }
+        # isolated: neither the login user's environment nor the current folder may lend it modules
+        command = f"{self._compute_environment_string()} {quote(self._interpreter(variables))} -I -S".strip()
+        answer = self._low_level_execute_command(command, in_data=program.encode())
         _before, mark, text = answer["stdout"].rpartition(MARK)
         if not mark:
-            return {
-                "failed": True,
-                "msg": "the engine did not answer on the host (exit %s): %s" % (answer["rc"], (answer["stderr"] or answer["stdout"]).strip()[-2000:]),
-            }
+            said = (answer["stderr"] or answer["stdout"]).strip()[-2000:]
+            return {"failed": True, "msg": f"the engine did not answer on the host (exit {answer['rc']}): {said}"}
         result: dict[str, Any] = json.loads(text)
-        if self._task.diff and not result["diff"]:
+        if not result["diff"]:
             del result["diff"]
         return result
 
@@ -139,7 +174,9 @@ class ActionModule(ActionBase):
             return str(discover_interpreter(self, wanted.interpreter_name, wanted.discovery_mode, variables))
 
     def _as_module(self, payload: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        """Where a program on standard input is not possible (async, no pipelining): the module in Ansible's own wrapper."""
+        """Where a program on standard input is not possible (async, a become method that needs a terminal): Ansible's own wrapper."""
+        for want in payload["files"]:
+            want.pop("template_text", None)  # all words of a secret file are masked then
         result: dict[str, Any] = self._execute_module(
             module_name="slipway.stack.state", module_args=payload, task_vars=variables, wrap_async=bool(self._task.async_val)
         )
@@ -147,16 +184,20 @@ class ActionModule(ActionBase):
         return result
 
 
-def _template_line(error: BaseException) -> int | None:
-    """The line of the template in which an error arose, from jinja's rewritten traceback."""
+def _packed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "surrogateescape"), 1)).decode()
+
+
+def _template_line(error: BaseException, text: str) -> int | None:
+    """The line of the template in which an error arose: from jinja, or where an undefined name is first used."""
     seen: BaseException | None = error
-    line = None
     while seen is not None:
-        line = getattr(seen, "lineno", None) or line
         trace = seen.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename in ("<template>", "<unknown>"):
-                line = trace.tb_lineno
+                return trace.tb_lineno
             trace = trace.tb_next
         seen = seen.__cause__ or seen.__context__
-    return line
+    undefined = re.search(r"'(\w+)' is undefined|has no attribute '(\w+)'", str(error))
+    name = undefined and (undefined[1] or undefined[2])
+    return next((number for number, line in enumerate(text.splitlines(), 1) if name and re.search(rf"\b{name}\b", line)), None)

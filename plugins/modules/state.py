@@ -14,8 +14,10 @@ description:
   - "The sections are applied in a fixed order, whatever the order in the task: O(packages), O(groups), O(users), O(directories), O(files),
     O(validate), O(units)."
   - "B(Transaction.) All candidates for O(files) are written beside their destinations and judged by their validators before the first is
-    moved into place. Validators run where they see all candidates at their real paths, and nobody else does. When a validator refuses, a unit
-    does not start, or its O(units[].ready) probe gets no answer in time, the earlier files are put back, the units that this call has touched
+    moved into place. Validators run where they see all candidates at their real paths, and nobody else does. When a validator refuses, a
+    unit
+    does not start, or its O(units[].ready) probe gets no answer in time, the earlier files are put back, the units that this call has
+    touched
     run with them again (a unit that did not run before is stopped), and the task fails with the reason and the last lines of the unit's
     journal. Packages and accounts are not taken back."
   - "B(The running process is the truth.) A unit is restarted when a path in its O(units[].restart_on) is newer than its running process,
@@ -137,7 +139,9 @@ options:
         type: str
         default: "0755"
       state:
-        description: V(absent) removes the directory with all that is in it, once the call has succeeded. Top-level directories and mount points are refused.
+        description:
+          - V(absent) removes the directory with all that is in it, once the call has succeeded. Top-level directories and mount points
+            are refused.
         type: str
         choices: [directory, absent]
         default: directory
@@ -157,7 +161,8 @@ options:
         required: true
       template:
         description:
-          - A Jinja2 template in the role's C(templates/), rendered on the controller as M(ansible.builtin.template) does, with C(trim_blocks).
+          - A Jinja2 template in the role's C(templates/), rendered on the controller as M(ansible.builtin.template) does, with
+            C(trim_blocks).
           - C(ansible_managed) is available and names Slipway, unless a variable of that name is set.
         type: str
       variables:
@@ -184,7 +189,9 @@ options:
         choices: [present, absent]
         default: present
       owner:
-        description: Name or numeric id of the owner. It may come with a package or be made by this call; if it exists by then neither way, the task fails.
+        description:
+          - Name or numeric id of the owner. It may come with a package or be made by this call; if it exists by then neither way, the
+            task fails.
         type: str
         default: root
       group:
@@ -209,7 +216,7 @@ options:
       validate:
         description:
           - A command that judges the candidate, run when the file would change. C(%s) is the path to look at. There is no shell.
-          - Exit code 0 accepts. A missing program fails the call only outside check mode, if it is still missing then.
+          - Exit code 0 accepts. Outside check mode a missing program is a failure.
         type: str
   validate:
     description: Commands that judge a whole tree, such as C(nginx -t), where one file cannot be judged alone.
@@ -229,7 +236,8 @@ options:
   units:
     description:
       - systemd units. Their files and drop-ins are ordinary O(files); C(systemctl daemon-reload) follows by itself.
-      - Starts, restarts and reloads happen one at a time in the listed order, each with its O(units[].ready) probe, so that two instances roll.
+      - Starts, restarts and reloads happen one at a time in the listed order, each with its O(units[].ready) probe, so that two instances
+        roll.
         Stops come before the files are changed. A unit is enabled only after it has worked.
     type: list
     elements: dict
@@ -244,7 +252,8 @@ options:
         type: bool
       state:
         description:
-          - V(started) or V(stopped). When not given, a running unit is still restarted or reloaded as its files demand, and one that does not run is left alone.
+          - V(started) or V(stopped). When not given, a running unit is still restarted or reloaded as its files demand, and one that does
+            not run is left alone.
           - Give no O(units[].state) to a oneshot service that a timer starts.
         type: str
         choices: [started, stopped]
@@ -270,8 +279,10 @@ options:
         type: str
       ready:
         description:
-          - How to know that the unit answers. Asked after it was started, restarted or reloaded, until it answers or O(units[].ready.timeout) is over.
-          - Exactly one of O(units[].ready.tcp), O(units[].ready.http), O(units[].ready.unix), O(units[].ready.command), O(units[].ready.unit_active).
+          - How to know that the unit answers. Asked after it was started, restarted or reloaded, until it answers or
+            O(units[].ready.timeout) is over.
+          - Exactly one of O(units[].ready.tcp), O(units[].ready.http), O(units[].ready.unix), O(units[].ready.command),
+            O(units[].ready.unit_active).
           - Without it, the unit must still be active half a second later.
         type: dict
         suboptions:
@@ -316,7 +327,8 @@ notes:
   - Needs root on the host, so C(become=true) unless the connection is root's. Check mode works without, as far as files can be read.
   - Two calls on one host at a time wait for each other.
   - The host needs Python 3.9 or newer and nothing else; Debian 12 and 13 are tested.
-  - The program and its data travel on the standard input of the host's Python, whatever C(pipelining) is set to, and leave no temporary file.
+  - The program and its data travel on the standard input of the host's Python, whatever C(pipelining) is set to, and leave no temporary
+    file.
     With C(async) or a become method that needs a terminal, Ansible's usual module transport is used.
 attributes:
   check_mode:

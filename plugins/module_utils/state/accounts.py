@@ -49,7 +49,7 @@ def decide_group(want: dict[str, Any], have: grp.struct_group | None) -> str:
     if have is None:
         return "missing"
     if want["gid"] is not None and want["gid"] != have.gr_gid:
-        return "gid %d, wanted %d" % (have.gr_gid, want["gid"])
+        return f"gid {have.gr_gid}, wanted {want['gid']}"
     return ""
 
 
@@ -76,7 +76,7 @@ def decide_user(want: dict[str, Any], have: pwd.struct_passwd | None) -> str:
     reasons = []
     for key, current in (("uid", have.pw_uid), ("home", have.pw_dir), ("shell", have.pw_shell), ("comment", have.pw_gecos)):
         if want[key] is not None and want[key] != current:
-            reasons.append("%s %s, wanted %s" % (key, current, want[key]))
+            reasons.append(f"{key} {current}, wanted {want[key]}")
     if want["group"] is not None and group_id(want["group"]) != have.pw_gid:
         reasons.append("primary group is not " + want["group"])
     missing = missing_groups(want)
@@ -101,7 +101,13 @@ def apply_user(want: dict[str, Any], deadline: Deadline) -> None:
         must(["userdel", name], "user " + name, deadline.left())
         return
     argv = ["usermod"] if have else ["useradd", *_creation_defaults(want)]
-    for key, option in (("uid", "--uid"), ("group", "--gid"), ("home", "--home-dir" if not have else "--home"), ("shell", "--shell"), ("comment", "--comment")):
+    for key, option in (
+        ("uid", "--uid"),
+        ("group", "--gid"),
+        ("home", "--home-dir" if not have else "--home"),
+        ("shell", "--shell"),
+        ("comment", "--comment"),
+    ):
         if want[key] is not None:
             argv += [option, str(want[key])]
     missing = missing_groups(want)
@@ -110,7 +116,7 @@ def apply_user(want: dict[str, Any], deadline: Deadline) -> None:
     if len(argv) > 1:
         must([*argv, name], "user " + name, deadline.left())
     if want["password"] is not None and want["password"] != _shadow(name):
-        must(["chpasswd", "--encrypted"], "password of user " + name, deadline.left(), "%s:%s\n" % (name, want["password"]))
+        must(["chpasswd", "--encrypted"], "password of user " + name, deadline.left(), "{}:{}\n".format(name, want["password"]))
 
 
 def _creation_defaults(want: dict[str, Any]) -> list[str]:

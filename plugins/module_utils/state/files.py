@@ -9,7 +9,7 @@ import os
 import stat
 
 from . import accounts
-from .host import Failure
+from .host import StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def owner_of(want: dict[str, Any]) -> tuple[int, int]:
     """Numeric owner and group; a name the host does not know is an error that says whose file wants it."""
     uid, gid = accounts.user_id(want["owner"]), accounts.group_id(want["group"])
     if uid is None:
-        raise Failure("%s: owner '%s' does not exist on this host" % (want["path"], want["owner"]))
+        raise StepError("{}: owner '{}' does not exist on this host".format(want["path"], want["owner"]))
     if gid is None:
-        raise Failure("%s: group '%s' does not exist on this host" % (want["path"], want["group"]))
+        raise StepError("{}: group '{}' does not exist on this host".format(want["path"], want["group"]))
     return uid, gid
 
 
@@ -77,29 +77,29 @@ def _ownership(want: dict[str, Any], have: Seen) -> list[str]:
         ("group", want["group"], have.gid, accounts.group_id(want["group"])),
     ):
         if wanted is None:
-            reasons.append("%s %s does not exist yet" % (label, name))
+            reasons.append(f"{label} {name} does not exist yet")
         elif current != wanted:
-            reasons.append("%s %d, wanted %s" % (label, current, name))
+            reasons.append(f"{label} {current}, wanted {name}")
     return reasons
 
 
 def _mode(want: dict[str, Any], have: Seen) -> list[str]:
     mode = int(want["mode"], 8)
-    return [] if have.mode == mode else ["mode %04o, wanted %04o" % (have.mode, mode)]
+    return [] if have.mode == mode else [f"mode {have.mode:04o}, wanted {mode:04o}"]
 
 
 def decide_directory(want: dict[str, Any], have: Seen) -> list[str]:
     """Why the directory must change; empty when it need not."""
     if want["state"] == "absent":
         if have.kind not in ("none", "directory"):
-            raise Failure("directories: %s is a %s, not a directory: refused" % (want["path"], have.kind))
+            raise StepError("directories: {} is a {}, not a directory: refused".format(want["path"], have.kind))
         if have.kind == "directory" and want["path"].count("/") < 2:
-            raise Failure("directories: %s is a top-level directory: refused to remove it" % want["path"])
+            raise StepError("directories: {} is a top-level directory: refused to remove it".format(want["path"]))
         return ["exists, to be removed"] if have.kind == "directory" else []
     if have.kind == "none":
         return ["missing"]
     if have.kind != "directory":
-        raise Failure("directories: %s exists and is a %s, not a directory" % (want["path"], have.kind))
+        raise StepError("directories: {} exists and is a {}, not a directory".format(want["path"], have.kind))
     return _ownership(want, have) + _mode(want, have)
 
 
@@ -107,7 +107,11 @@ def decide_file(want: dict[str, Any], have: Seen) -> list[str]:
     """Why the file must change; empty when it need not. 'content' reasons come first."""
     wanted = kind_of(want)
     if have.kind in ("directory", "other"):
-        raise Failure("files: %s is a %s, not a file: refused" % (want["path"], have.kind if have.kind == "directory" else "device, socket or pipe"))
+        raise StepError(
+            "files: {} is a {}, not a file: refused".format(
+                want["path"], have.kind if have.kind == "directory" else "device, socket or pipe"
+            )
+        )
     if wanted == "absent":
         return ["exists, to be removed"] if have.kind != "none" else []
     if have.kind == "none":
@@ -116,7 +120,7 @@ def decide_file(want: dict[str, Any], have: Seen) -> list[str]:
         if have.kind == "file":
             return [] if not want["force"] else ["is a file, wanted a link to " + want["link"]]
         if have.target != want["link"] and want["force"]:
-            return ["links to %s, wanted %s" % (have.target, want["link"])]
+            return ["links to {}, wanted {}".format(have.target, want["link"])]
         return _ownership(want, have)
     if have.kind == "link":
         return [] if not want["force"] else ["is a link to " + have.target]
@@ -144,19 +148,23 @@ def diff(want: dict[str, Any], have: Seen, reasons: list[str]) -> dict[str, str]
     wanted = "directory" if "link" not in want else kind_of(want)
     entry = {"before_header": path, "after_header": path}
     if wanted == "content" and want.get("template"):
-        entry["after_header"] = "%s (%s)" % (path, want["template"])
+        entry["after_header"] = "{} ({})".format(path, want["template"])
     if want.get("secret"):
-        return dict(entry, before="(secret)\n" if have.kind != "none" else "", after="(secret, changed: %s)\n" % ", ".join(reasons) if wanted != "absent" else "")
+        return dict(
+            entry,
+            before="(secret)\n" if have.kind != "none" else "",
+            after="(secret, changed: {})\n".format(", ".join(reasons)) if wanted != "absent" else "",
+        )
     before, after = _before(path, have, wanted), ""
     if wanted == "link":
-        after = "link to %s\n" % want["link"]
+        after = "link to {}\n".format(want["link"])
     elif wanted == "directory":
         after = "directory\n" if want["state"] == "directory" else ""
     elif wanted == "content":
         after = shown(data_of(want)) if want["force"] or have.kind == "none" else before
     if before == after or wanted == "directory":
-        before += "".join("%s\n" % reason.split(", wanted")[0] for reason in reasons if ", wanted" in reason)
-        after += "".join("%s\n" % _after(reason) for reason in reasons if ", wanted" in reason)
+        before += "".join("{}\n".format(reason.split(", wanted")[0]) for reason in reasons if ", wanted" in reason)
+        after += "".join(f"{_after(reason)}\n" for reason in reasons if ", wanted" in reason)
     return dict(entry, before=before, after=after)
 
 
@@ -167,12 +175,12 @@ def _after(reason: str) -> str:
 
 def _before(path: str, have: Seen, wanted: str) -> str:
     if have.kind == "file":
-        return "(%d bytes)\n" % have.size if have.size > DIFF_LIMIT else shown(read(path))
-    return {"link": "link to %s\n" % have.target, "directory": "directory\n"}.get(have.kind, "")
+        return f"({have.size} bytes)\n" if have.size > DIFF_LIMIT else shown(read(path))
+    return {"link": f"link to {have.target}\n", "directory": "directory\n"}.get(have.kind, "")
 
 
 def shown(data: bytes) -> str:
     """Text for a diff, or its size when it is binary or long."""
     if len(data) > DIFF_LIMIT or b"\0" in data:
-        return "(%d bytes)\n" % len(data)
+        return f"({len(data)} bytes)\n"
     return data.decode("utf-8", "replace")

@@ -11,14 +11,15 @@ import time
 
 TYPE_CHECKING = False  # the real one costs an import of typing on every call
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from collections.abc import Iterator
+    from typing import Any
 
 RUN_DIR = "/run/slipway"
 LIB_DIR = "/var/lib/slipway"
 STAGED_PREFIX = ".slipway-"
 
 
-class Failure(Exception):
+class StepError(Exception):
     """A step that could not be done. The text is for the operator; facts go into the result."""
 
     def __init__(self, message: str, **facts: Any) -> None:
@@ -36,7 +37,7 @@ class Deadline:
     def left(self) -> float:
         remaining = self.end - time.monotonic()
         if remaining <= 0:
-            raise Failure("the call used up its timeout of %d s" % self.seconds)
+            raise StepError(f"the call used up its timeout of {self.seconds:.0f} s")
         return remaining
 
     def at_most(self, seconds: float) -> float:
@@ -56,9 +57,36 @@ class Completed:
         return "\n".join(self.output.strip().splitlines()[-lines:])
 
 
+class Running:
+    """A command that works while we do something else; its errors stay out of its output."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self.argv = argv
+        self.process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            text=True,
+            errors="replace",
+        )
+
+    def output(self, timeout: float) -> str:
+        try:
+            return self.process.communicate(timeout=timeout)[0]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise StepError(f"'{self.argv[0]}' did not answer within {timeout:.0f} s") from None
+
+
+def _environment() -> dict[str, str]:
+    return dict(os.environ, LC_ALL="C.UTF-8", SYSTEMD_PAGER="", SYSTEMD_COLORS="0")
+
+
 def command(argv: list[str], timeout: float, stdin: str | None = None, environment: dict[str, str] | None = None) -> Completed:
     """Run argv without a shell. A missing program is exit code 127, a timeout 124."""
-    env = dict(os.environ, LC_ALL="C.UTF-8", SYSTEMD_PAGER="", SYSTEMD_COLORS="0", **(environment or {}))
+    env = {**_environment(), **(environment or {})}
     try:
         done = subprocess.run(
             argv,
@@ -71,11 +99,11 @@ def command(argv: list[str], timeout: float, stdin: str | None = None, environme
             check=False,
         )
     except FileNotFoundError:
-        return Completed(127, "%s: command not found" % argv[0])
+        return Completed(127, f"{argv[0]}: command not found")
     except PermissionError as error:
         return Completed(126, str(error))
     except subprocess.TimeoutExpired as expired:
-        return Completed(124, (expired.output or b"").decode(errors="replace") + "\n(no answer within %d s)" % timeout)
+        return Completed(124, (expired.output or b"").decode(errors="replace") + f"\n(no answer within {timeout:.0f} s)")
     return Completed(done.returncode, done.stdout.decode(errors="replace"))
 
 
@@ -83,14 +111,14 @@ def must(argv: list[str], what: str, timeout: float, stdin: str | None = None, e
     """Run argv; a failure names `what` was being done, the command and its last lines."""
     done = command(argv, timeout, stdin, environment)
     if done.code != 0:
-        raise Failure("%s failed: '%s' exited %d:\n%s" % (what, " ".join(argv), done.code, done.tail()))
+        raise StepError(f"{what} failed: '{' '.join(argv)}' exited {done.code}:\n{done.tail()}")
     return done.output
 
 
 def staged_name(path: str) -> str:
     """A name beside `path` that no *.conf glob, cron.d, sudoers.d or systemd directory reads."""
     folder, base = os.path.split(path)
-    return os.path.join(folder, "%s%s.%s" % (STAGED_PREFIX, base, os.urandom(4).hex()))
+    return os.path.join(folder, f"{STAGED_PREFIX}{base}.{os.urandom(4).hex()}")
 
 
 def write_new(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
@@ -126,6 +154,12 @@ def remove_if_there(path: str) -> None:
         pass
 
 
+def remove_tree(path: str) -> None:
+    from shutil import rmtree
+
+    rmtree(path, ignore_errors=True)
+
+
 class Lock:
     """One engine at a time on a host; a second one waits, within its deadline."""
 
@@ -145,7 +179,7 @@ class Lock:
             if waited == 0.0:
                 limit = self.deadline.at_most(300)
             if waited > limit:
-                raise Failure("another run of slipway.stack.state still holds %s/state.lock after %d s" % (RUN_DIR, waited))
+                raise StepError(f"another run of slipway.stack.state still holds {RUN_DIR}/state.lock after {waited:.0f} s")
             time.sleep(0.2)
             waited += 0.2
         os.ftruncate(self.handle, 0)

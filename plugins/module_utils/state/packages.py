@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import time
 
-from .host import LIB_DIR, Deadline, Failure, command, must, remove_if_there
+from .host import LIB_DIR, Deadline, Running, StepError, command, must, remove_if_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,21 +17,42 @@ POLICY = "/usr/sbin/policy-rc.d"
 POLICY_SAVED = "/usr/sbin/policy-rc.d.slipway-saved"
 POLICY_MARK = "slipway.stack.state"
 UPDATED = LIB_DIR + "/apt-updated"
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", "APT_LISTCHANGES_FRONTEND": "none", "UCF_FORCE_CONFFOLD": "1"}
-_OPTIONS = ["-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"]
+_ENVIRONMENT = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "NEEDRESTART_SUSPEND": "1",
+    "APT_LISTCHANGES_FRONTEND": "none",
+    "UCF_FORCE_CONFFOLD": "1",
+}
+_OPTIONS = [
+    "-o",
+    "DPkg::Lock::Timeout=120",
+    "-o",
+    "Dpkg::Options::=--force-confdef",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "-o",
+    "Dpkg::Use-Pty=0",
+]
+
+
+def ask(names: list[str]) -> Running | None:
+    """Start reading the state of packages; `answer` takes what this returns."""
+    if not names:
+        return None
+    return Running(["dpkg-query", "-W", "-f", "${Package}\\t${Architecture}\\t${db:Status-Status}\\t${Version}\\n", "--", *names])
+
+
+def answer(asked: Running | None) -> dict[str, tuple[str, str]]:
+    """name -> (dpkg status such as 'installed', version); packages that dpkg does not know are not in it."""
+    known: dict[str, tuple[str, str]] = {}
+    for line in asked.output(60).splitlines() if asked else []:
+        name, architecture, status, version = line.split("\t")
+        known[name] = known[f"{name}:{architecture}"] = (status, version)
+    return known
 
 
 def installed(names: list[str]) -> dict[str, tuple[str, str]]:
-    """name -> (dpkg status such as 'installed', version); unknown packages are not in it."""
-    if not names:
-        return {}
-    known: dict[str, tuple[str, str]] = {}
-    done = command(["dpkg-query", "-W", "-f", "${Package}\\t${Architecture}\\t${db:Status-Status}\\t${Version}\\n", "--", *names], 60)
-    for line in done.output.splitlines():
-        fields = line.split("\t")
-        if len(fields) == 4:
-            known[fields[0]] = known[fields[0] + ":" + fields[1]] = (fields[2], fields[3])
-    return known
+    return answer(ask(names))
 
 
 def decide(want: dict[str, Any], known: dict[str, tuple[str, str]]) -> str:
@@ -44,7 +65,7 @@ def decide(want: dict[str, Any], known: dict[str, tuple[str, str]]) -> str:
     if status != "installed":
         return "dpkg says " + status
     if want["version"] and want["version"] != version:
-        return "version %s, wanted %s" % (version, want["version"])
+        return "version {}, wanted {}".format(version, want["version"])
     return ""
 
 
@@ -113,7 +134,13 @@ def apply(wanted: list[dict[str, Any]], cache_valid_time: int, deadline: Deadlin
         return []
     with QuietServices():
         if _interrupted():
-            must(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], "finishing an interrupted dpkg run", deadline.left(), None, _ENVIRONMENT)
+            must(
+                ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"],
+                "finishing an interrupted dpkg run",
+                deadline.left(),
+                None,
+                _ENVIRONMENT,
+            )
         if remove:
             must(["apt-get", "remove", "-q", "-y", *_OPTIONS, *remove], "removing packages", deadline.left(), None, _ENVIRONMENT)
         if install:
@@ -122,17 +149,23 @@ def apply(wanted: list[dict[str, Any]], cache_valid_time: int, deadline: Deadlin
                 update(deadline)
             try:
                 _install(install, deadline)
-            except Failure:
+            except StepError:
                 if fresh:
                     raise
                 update(deadline)  # the lists were old enough to name files that are gone
                 _install(install, deadline)
     now = installed([want["name"] for want in install])
-    return ["%s=%s" % (want["name"], now.get(want["name"], ("", "?"))[1]) for want in install]
+    return ["{}={}".format(want["name"], now.get(want["name"], ("", "?"))[1]) for want in install]
 
 
 def update(deadline: Deadline) -> None:
-    must(["apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "APT::Update::Error-Mode=any"], "updating the package lists", deadline.left(), None, _ENVIRONMENT)
+    must(
+        ["apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "APT::Update::Error-Mode=any"],
+        "updating the package lists",
+        deadline.left(),
+        None,
+        _ENVIRONMENT,
+    )
     os.makedirs(LIB_DIR, 0o755, exist_ok=True)
     with open(UPDATED, "wb"):
         os.utime(UPDATED)

@@ -18,7 +18,7 @@ ATTEMPT = 5.0
 def describe(ready: dict[str, Any]) -> str:
     for key in ("tcp", "http", "unix", "command"):
         if ready[key] is not None:
-            return "%s %s" % (key, ready[key])
+            return f"{key} {ready[key]}"
     return "unit active"
 
 
@@ -80,7 +80,7 @@ def _http(ready: dict[str, Any]) -> str:
     wanted = ready["status"]
     if status == wanted or (wanted is None and 200 <= status < 300):
         return ""
-    return "status %d, wanted %s" % (status, wanted or "2xx")
+    return f"status {status}, wanted {wanted or '2xx'}"
 
 
 def _command(ready: dict[str, Any]) -> str:
@@ -88,7 +88,7 @@ def _command(ready: dict[str, Any]) -> str:
 
     done = command(shlex.split(ready["command"]), ATTEMPT * 2)
     if done.code != 0:
-        return "exit %d: %s" % (done.code, done.tail(3))
+        return f"exit {done.code}: {done.tail(3)}"
     if ready["expect"] is not None and ready["expect"] not in done.output:
-        return "answer without %r: %s" % (ready["expect"], done.tail(3))
+        return "answer without {!r}: {}".format(ready["expect"], done.tail(3))
     return ""

@@ -40,7 +40,7 @@ def _words(text: str) -> set[str]:
     for word in text.split():
         words.add(word)
         words.add(word.strip(_EDGES))
-        words.update(re.split("[%s]+" % re.escape(_EDGES), word))
+        words.update(re.split(f"[{re.escape(_EDGES)}]+", word))
     return words
 
 

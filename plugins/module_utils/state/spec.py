@@ -151,18 +151,18 @@ def _options(spec: dict[str, Any], given: dict[str, Any], where: str, problems: 
     for key in given:
         if key not in spec:
             near = get_close_matches(str(key), list(spec), n=1)
-            hint = " (did you mean '%s'?)" % near[0] if near else ""
-            problems.append("%sunknown key '%s'%s; allowed: %s" % (_at(where), key, hint, ", ".join(spec)))
+            hint = f" (did you mean '{near[0]}'?)" if near else ""
+            problems.append("{}unknown key '{}'{}; allowed: {}".format(_at(where), key, hint, ", ".join(spec)))
     result: dict[str, Any] = {}
     for key, rule in spec.items():
         value = given.get(key)
         if value is None:
             if rule.get("required"):
-                problems.append("%s'%s' is required" % (_at(where), key))
+                problems.append(f"{_at(where)}'{key}' is required")
             default = rule.get("default")
             result[key] = list(default) if isinstance(default, list) else dict(default) if isinstance(default, dict) else default
             continue
-        result[key] = _value(rule, value, "%s.%s" % (where, key) if where else key, problems, secret=bool(rule.get("no_log")) or key == "content")
+        result[key] = _value(rule, value, f"{where}.{key}" if where else key, problems, secret=bool(rule.get("no_log")) or key == "content")
     return result
 
 
@@ -170,24 +170,24 @@ def _value(rule: dict[str, Any], value: Any, where: str, problems: list[str], se
     kind = rule["type"]
     if kind == "list":
         if not isinstance(value, (list, tuple)):
-            problems.append("%s must be a list, got %s" % (where, type(value).__name__))
+            problems.append(f"{where} must be a list, got {type(value).__name__}")
             return []
         return [_element(rule, item, where, index, problems) for index, item in enumerate(value)]
     if kind == "dict":
         if not isinstance(value, dict):
-            problems.append("%s must be a dictionary, got %s" % (where, type(value).__name__))
+            problems.append(f"{where} must be a dictionary, got {type(value).__name__}")
             return {}
         return _options(rule["options"], value, where, problems) if "options" in rule else dict(value)
     if where.endswith(".mode") and not isinstance(value, str):  # YAML reads a bare 0644 as 420
-        problems.append('%s must be quoted octal digits such as "0644", got the number %s' % (where, value))
+        problems.append(f'{where} must be quoted octal digits such as "0644", got the number {value}')
         return "0000"
     plain = _scalar(kind, value)
     shown = "(not shown)" if secret else repr(_plain(value))
     if plain is None:
         expected = {"str": "a string", "int": "a whole number", "bool": "true or false"}[kind]
-        problems.append("%s must be %s, got %s" % (where, expected, shown))
+        problems.append(f"{where} must be {expected}, got {shown}")
     elif "choices" in rule and plain not in rule["choices"]:
-        problems.append("%s is %s; allowed: %s" % (where, shown, ", ".join(rule["choices"])))
+        problems.append("{} is {}; allowed: {}".format(where, shown, ", ".join(rule["choices"])))
     return plain
 
 
@@ -196,13 +196,13 @@ def _element(rule: dict[str, Any], item: Any, where: str, index: int, problems: 
         item = {"name": item} if not isinstance(item, dict) else item
         rule = {"elements": "dict", "options": PACKAGE}
     if rule["elements"] != "dict":
-        return _value({"type": rule["elements"]}, item, "%s[%d]" % (where, index), problems)
-    label = "%s[%d]" % (where, index)
+        return _value({"type": rule["elements"]}, item, f"{where}[{index}]", problems)
+    label = f"{where}[{index}]"
     if not isinstance(item, dict):
-        problems.append("%s must be a dictionary, got %s" % (label, type(item).__name__))
+        problems.append(f"{label} must be a dictionary, got {type(item).__name__}")
         return {}
     name = item.get("path", item.get("name"))
-    return _options(rule["options"], item, "%s (%s)" % (label, name) if name else label, problems)
+    return _options(rule["options"], item, f"{label} ({name})" if name else label, problems)
 
 
 def _scalar(kind: str, value: Any) -> Any:
@@ -232,11 +232,18 @@ def _at(where: str) -> str:
 
 def _check_meaning(result: dict[str, Any], problems: list[str], origins: tuple[str, ...]) -> None:
     """What types cannot say."""
-    for section, key in (("packages", "name"), ("groups", "name"), ("users", "name"), ("directories", "path"), ("files", "path"), ("units", "name")):
+    for section, key in (
+        ("packages", "name"),
+        ("groups", "name"),
+        ("users", "name"),
+        ("directories", "path"),
+        ("files", "path"),
+        ("units", "name"),
+    ):
         seen: set[str] = set()
         for item in result[section]:
             if item[key] in seen:
-                problems.append("%s: '%s' is listed twice" % (section, item[key]))
+                problems.append(f"{section}: '{item[key]}' is listed twice")
             seen.add(item[key])
     for item in result["directories"] + result["files"]:
         _check_path(item, problems)
@@ -249,41 +256,47 @@ def _check_meaning(result: dict[str, Any], problems: list[str], origins: tuple[s
 def _check_path(item: dict[str, Any], problems: list[str]) -> None:
     path = item["path"]
     if not path.startswith("/") or "/../" in path + "/" or "\0" in path or path == "/":
-        problems.append("path '%s' must be absolute and without '..'" % path)
+        problems.append(f"path '{path}' must be absolute and without '..'")
     if path != "/" and path.endswith("/"):
         item["path"] = path.rstrip("/")
     if not re.fullmatch(r"0?[0-7]{3,4}", item["mode"]):
-        problems.append('%s: mode %r must be quoted octal digits such as "0644"' % (path, item["mode"]))
+        problems.append('{}: mode {!r} must be quoted octal digits such as "0644"'.format(path, item["mode"]))
 
 
 def _check_file(item: dict[str, Any], problems: list[str], possible: tuple[str, ...]) -> None:
     origins = [key for key in possible if item[key] is not None]
     if item["state"] == "absent":
         if origins:
-            problems.append("files (%s): state absent goes without %s" % (item["path"], ", ".join(origins)))
+            problems.append("files ({}): state absent goes without {}".format(item["path"], ", ".join(origins)))
     elif len(origins) != 1:
         problems.append(
-            "files (%s): give exactly one of %s (or state: absent); got %s" % (item["path"], ", ".join(possible), ", ".join(origins) or "none")
+            "files ({}): give exactly one of {} (or state: absent); got {}".format(
+                item["path"], ", ".join(possible), ", ".join(origins) or "none"
+            )
         )
     if item["variables"] and item["template"] is None:
-        problems.append("files (%s): variables only go with template" % item["path"])
+        problems.append("files ({}): variables only go with template".format(item["path"]))
     if item["validate"] and "%s" not in item["validate"]:
-        problems.append("files (%s): validate must contain %%s, the candidate's path" % item["path"])
+        problems.append("files ({}): validate must contain %s, the candidate's path".format(item["path"]))
 
 
 def _check_unit(item: dict[str, Any], problems: list[str]) -> None:
     name = item["name"]
     if not name.endswith(_UNIT_KINDS):
-        problems.append("units (%s): name must end with one of %s" % (name, " ".join(_UNIT_KINDS)))
+        problems.append("units ({}): name must end with one of {}".format(name, " ".join(_UNIT_KINDS)))
     if item["masked"] and (item["enabled"] or item["state"] == "started"):
-        problems.append("units (%s): a masked unit can be neither enabled nor started" % name)
+        problems.append(f"units ({name}): a masked unit can be neither enabled nor started")
     ready = item["ready"]
     if ready is None:
         return
-    probes = [key for key in ("tcp", "http", "unix", "command") if ready[key] is not None] + (["unit_active"] if ready["unit_active"] else [])
+    probes = [key for key in ("tcp", "http", "unix", "command") if ready[key] is not None] + (
+        ["unit_active"] if ready["unit_active"] else []
+    )
     if len(probes) != 1:
-        problems.append("units (%s): ready needs exactly one of tcp, http, unix, command, unit_active; got %s" % (name, ", ".join(probes) or "none"))
+        problems.append(
+            "units ({}): ready needs exactly one of tcp, http, unix, command, unit_active; got {}".format(name, ", ".join(probes) or "none")
+        )
     if ready["tcp"] is not None and not re.fullmatch(r".+:\d+", ready["tcp"]):
-        problems.append("units (%s): ready.tcp is %r; expected host:port" % (name, ready["tcp"]))
+        problems.append("units ({}): ready.tcp is {!r}; expected host:port".format(name, ready["tcp"]))
     if ready["http"] is not None and not re.match(r"https?://", ready["http"]):
-        problems.append("units (%s): ready.http is %r; expected http://... or https://..." % (name, ready["http"]))
+        problems.append("units ({}): ready.http is {!r}; expected http://... or https://...".format(name, ready["http"]))

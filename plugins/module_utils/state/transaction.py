@@ -12,11 +12,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import time
 
 from . import files
-from .host import LIB_DIR, Failure, remove_if_there, staged_name, sync_folder, write_new
+from .host import LIB_DIR, StepError, remove_if_there, remove_tree, staged_name, sync_folder, write_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ class Transaction:
         self.units: dict[str, bool] = {}
         self.folder_times: dict[str, int] = {}
         self.adopted: list[Journal] = []
-        self.in_place: list[str] = []
 
     def adopt(self, journal: Journal, paths: set[str]) -> None:
         """A killed run's earlier versions of these paths are what a failure of this call returns to."""
@@ -44,43 +42,54 @@ class Transaction:
         known = {entry["path"] for entry in self.entries}
         for entry in journal.data["entries"]:
             if entry["path"] in paths and entry["path"] not in known:
-                self.entries.append(dict(entry, folder=entry.get("folder") or journal.folder))
+                self.entries.append(entry)
+
+    def unproven(self) -> dict[str, float]:
+        """Paths that an adopted run changed without proving their services, with the time of that."""
+        return {path: journal.time for journal in self.adopted for path in journal.changed_paths()}
 
     def begin(self) -> None:
         os.makedirs(ROLLBACK, 0o700, exist_ok=True)
         os.chmod(ROLLBACK, 0o700)
-        self.folder = "%s/%d-%s" % (ROLLBACK, int(time.time()), os.urandom(4).hex())
+        self.folder = f"{ROLLBACK}/{int(time.time())}-{os.urandom(4).hex()}"
         os.mkdir(self.folder, 0o700)
         self.write_journal("forward")
 
     def write_journal(self, phase: str) -> None:
-        data = {"phase": phase, "entries": self.entries, "temporary": self.temporary, "units": self.units, "folder_times": self.folder_times}
+        data = {
+            "phase": phase,
+            "entries": self.entries,
+            "temporary": self.temporary,
+            "units": self.units,
+            "folder_times": self.folder_times,
+        }
         staged = staged_name(self.folder + "/journal.json")
         write_new(staged, json.dumps(data).encode(), 0o600, os.getuid(), os.getgid())
         os.rename(staged, self.folder + "/journal.json")
         sync_folder(self.folder)
 
-    def remember(self, path: str, have: files.Seen) -> None:
+    def remember(self, path: str, have: files.Seen) -> dict[str, Any]:
         """Keep what is at `path` now, unless an earlier version is already kept."""
-        if any(entry["path"] == path for entry in self.entries):
-            return
-        entry: dict[str, Any] = {"path": path, "kind": have.kind, "mode": have.mode, "uid": have.uid, "gid": have.gid, "mtime_ns": have.mtime_ns}
-        entry["folder"] = self.folder
+        for entry in self.entries:
+            if entry["path"] == path:
+                return entry
+        entry = {"path": path, "kind": have.kind, "mode": have.mode, "uid": have.uid, "gid": have.gid, "mtime_ns": have.mtime_ns}
         if have.kind == "link":
             entry["target"] = have.target
         elif have.kind == "file":
-            entry["saved"] = str(len(self.entries))
-            write_new("%s/%s" % (self.folder, entry["saved"]), files.read(path), 0o600, os.getuid(), os.getgid())
+            entry["saved"] = f"{self.folder}/{len(self.entries)}"
+            write_new(entry["saved"], files.read(path), 0o600, os.getuid(), os.getgid())
         self.entries.append(entry)
+        return entry
 
-    def stage(self, want: dict[str, Any]) -> str:
+    def stage(self, want: dict[str, Any], uid: int, gid: int) -> str:
         """Write the candidate beside its destination, complete with owner and mode; returns its name."""
+        self.make_parents(want["path"])
         parent = os.path.dirname(want["path"])
         self.folder_times.setdefault(parent, os.stat(parent).st_mtime_ns)
         staged = staged_name(want["path"])
         self.temporary.append(staged)
         self.write_journal("forward")
-        uid, gid = files.owner_of(want)
         if files.kind_of(want) == "link":
             os.symlink(want["link"], staged)
             os.lchown(staged, uid, gid)
@@ -88,8 +97,8 @@ class Transaction:
             write_new(staged, files.data_of(want), int(want["mode"], 8), uid, gid)
         return staged
 
-    def swap(self, staged: str, path: str) -> None:
-        """Move a candidate into place. A bind-mounted file cannot be renamed onto: it is written in place."""
+    def swap(self, staged: str, path: str) -> str:
+        """Move a candidate into place; says 'in place' when it had to be written, for nothing can be renamed onto a mount point."""
         try:
             os.rename(staged, path)
         except OSError as error:
@@ -98,13 +107,32 @@ class Transaction:
             status = os.stat(staged)
             _overwrite(path, files.read(staged), status.st_mode & 0o7777, status.st_uid, status.st_gid)
             os.unlink(staged)
-            self.in_place.append(path)
+            return "in place"
+        return "renamed"
 
-    def discard_staged(self) -> None:
-        """Remove what was staged and never moved; folders keep the time they had, so nothing looks newer."""
-        for staged in self.temporary:
-            remove_if_there(staged)
-        _restore_times(self.folder_times)
+    def make_folder(self, path: str, have: files.Seen, mode: int, uid: int, gid: int) -> None:
+        if have.kind == "none":
+            self.make_parents(path)
+        self.remember(path, have)
+        self.write_journal("forward")
+        if have.kind == "none":
+            os.mkdir(path, 0o700)
+        os.chown(path, uid, gid)
+        os.chmod(path, mode)
+
+    def make_parents(self, path: str) -> None:
+        parent = os.path.dirname(path)
+        if not os.path.isdir(parent):
+            self.make_folder(parent, files.Seen(parent), 0o755, 0, 0)
+
+    def take_away(self, path: str, have: files.Seen) -> None:
+        """Move a directory aside, within its own folder; `finish` removes it, `put_back` returns it."""
+        if os.path.ismount(path):
+            raise StepError(f"directories: {path} is a mount point: refused to remove it")
+        entry = self.remember(path, have)
+        entry["aside"] = staged_name(path)
+        self.write_journal("forward")
+        os.rename(path, entry["aside"])
 
     def put_back(self) -> list[str]:
         """Return every path to its earlier version, in reverse order."""
@@ -118,9 +146,9 @@ class Transaction:
             journal.forget(paths)
         for entry in self.entries:
             if entry.get("aside") and os.path.isdir(entry["aside"]):
-                shutil.rmtree(entry["aside"])
+                remove_tree(entry["aside"])
         if self.folder:
-            shutil.rmtree(self.folder)
+            remove_tree(self.folder)
             self.folder = ""
 
 
@@ -152,9 +180,9 @@ class Journal:
         left = [entry for entry in self.data["entries"] if entry["path"] not in paths]
         for entry in self.data["entries"]:
             if entry not in left and entry.get("aside"):
-                shutil.rmtree(entry["aside"], ignore_errors=True)
+                remove_tree(entry["aside"])
         if not left:
-            shutil.rmtree(self.folder)
+            remove_tree(self.folder)
             return
         self.data["entries"] = left
         staged = staged_name(self.folder + "/journal.json")
@@ -171,14 +199,14 @@ def left_behind() -> list[Journal]:
         return []
     journals = []
     for name in names:
-        folder = "%s/%s" % (ROLLBACK, name)
+        folder = f"{ROLLBACK}/{name}"
         try:
             journal = Journal(folder)
         except (OSError, ValueError):  # killed before its first journal was complete: nothing had been touched
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             continue
         if time.time() - journal.time > KEEP_SECONDS and journal.data["phase"] == "forward":
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             continue
         journals.append(journal)
     return journals
@@ -234,7 +262,9 @@ def _restore_directory(entry: dict[str, Any], have: files.Seen) -> bool:
 def _as_kept(entry: dict[str, Any], have: files.Seen) -> bool:
     if entry["kind"] in ("none", "directory"):
         return bool(entry["kind"] == have.kind)
-    return (have.kind, have.mtime_ns, have.mode, have.uid, have.gid) == tuple(entry[key] for key in ("kind", "mtime_ns", "mode", "uid", "gid"))
+    return (have.kind, have.mtime_ns, have.mode, have.uid, have.gid) == tuple(
+        entry[key] for key in ("kind", "mtime_ns", "mode", "uid", "gid")
+    )
 
 
 def _restore_file(entry: dict[str, Any], have: files.Seen) -> bool:
@@ -246,7 +276,7 @@ def _restore_file(entry: dict[str, Any], have: files.Seen) -> bool:
         os.symlink(entry["target"], staged)
         os.lchown(staged, entry["uid"], entry["gid"])
     else:
-        write_new(staged, files.read("%s/%s" % (entry["folder"], entry["saved"])), entry["mode"], entry["uid"], entry["gid"])
+        write_new(staged, files.read(entry["saved"]), entry["mode"], entry["uid"], entry["gid"])
     os.utime(staged, ns=(entry["mtime_ns"], entry["mtime_ns"]), follow_symlinks=False)
     try:
         os.rename(staged, path)
@@ -275,11 +305,3 @@ def _restore_times(folder_times: dict[str, int]) -> None:
             os.utime(folder, ns=(mtime_ns, mtime_ns))
         except FileNotFoundError:
             pass
-
-
-def set_aside(path: str) -> str:
-    """Where a removed directory waits, beside its place, until the call has succeeded."""
-    aside = staged_name(path)
-    if os.path.ismount(path):
-        raise Failure("directories: %s is a mount point: refused to remove it" % path)
-    return aside

@@ -4,20 +4,23 @@
 
 from __future__ import annotations
 
-import calendar
 import os
-import shlex
 import time
 
-from . import probe
-from .host import RUN_DIR, Deadline, Failure, command, must, walk_newest
+from .host import RUN_DIR, Deadline, Running, StepError, command, must, walk_newest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 RELOADED = RUN_DIR + "/reloaded"
-UNIT_FOLDERS = ("/etc/systemd/system/", "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/", "/usr/local/lib/systemd/system/")
+UNIT_FOLDERS = (
+    "/etc/systemd/system/",
+    "/run/systemd/system/",
+    "/usr/lib/systemd/system/",
+    "/lib/systemd/system/",
+    "/usr/local/lib/systemd/system/",
+)
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,NeedDaemonReload,ExecMainStartTimestamp,ActiveEnterTimestamp"
 # enabling cannot change these: somebody else starts them, or a generator made them
 _NOT_ENABLEABLE = ("static", "generated", "indirect", "transient")
@@ -57,34 +60,53 @@ def timestamp(text: str) -> float:
     fields = text.split()
     if len(fields) != 4:
         return 0.0
-    seconds, _dot, fraction = fields[2].partition(".")
     year, month, day = (int(part) for part in fields[1].split("-"))
-    hour, minute, second = (int(part) for part in seconds.split(":"))
-    return calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)) + (float("0." + fraction) if fraction else 0.0)
+    hour, minute, second = fields[2].split(":")
+    # days since the epoch without the imports of datetime: the year begins in March, so that the leap day is its last
+    year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
+    days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 719469
+    return days * 86400.0 + int(hour) * 3600 + int(minute) * 60 + float(second)
+
+
+def ask(names: list[str]) -> Running | None:
+    """Start reading the state of units; `answer` takes what this returns."""
+    if not names:
+        return None
+    return Running(["systemctl", "show", "--no-pager", "--timestamp=us+utc", "--property=" + _PROPERTIES, "--", *names])
+
+
+def answer(asked: Running | None, names: list[str]) -> dict[str, Unit]:
+    """State of every named unit, in the order asked; one that systemd does not know is 'not-found'."""
+    if asked is None:
+        return {}
+    text = asked.output(60).strip()
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")] if text else []
+    if len(blocks) != len(names):
+        raise StepError(f"systemctl show answered for {len(blocks)} of {len(names)} units: is systemd running on this host?")
+    return {name: Unit(block) for name, block in zip(names, blocks)}
 
 
 def show(names: list[str]) -> dict[str, Unit]:
-    """State of every named unit; one that systemd does not know is 'not-found'."""
-    if not names:
-        return {}
-    argv = ["systemctl", "show", "--no-pager", "--timestamp=us+utc", "--property=" + _PROPERTIES, "--", *names]
-    output = must(argv, "reading units", 30)
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in output.strip().split("\n\n")]
-    if len(blocks) != len(names):
-        raise Failure("systemctl show answered %d blocks for %d units" % (len(blocks), len(names)))
-    return {name: Unit(block) for name, block in zip(names, blocks)}
+    return answer(ask(names), names)
+
+
+def daemon_reload_reasons(changing: dict[str, float], have: dict[str, Unit]) -> list[str]:
+    """Unit files of this call, or those that an earlier run changed without telling systemd."""
+    changed = [path for path in changing if path.startswith(UNIT_FOLDERS)]
+    stale = [name for name, unit in have.items() if unit.needs_daemon_reload]
+    return [f"{path} changed" for path in changed] or [f"{name} changed on disk" for name in stale]
 
 
 def reloaded_at(name: str) -> float:
     try:
-        return os.stat("%s/%s" % (RELOADED, name)).st_mtime
+        return os.stat(f"{RELOADED}/{name}").st_mtime
     except OSError:
         return 0.0
 
 
 def record_reload(name: str, moment: float) -> None:
     os.makedirs(RELOADED, 0o755, exist_ok=True)
-    path = "%s/%s" % (RELOADED, name)
+    path = f"{RELOADED}/{name}"
     with open(path, "wb"):
         os.utime(path, (moment, moment))
 
@@ -147,12 +169,12 @@ def decide(want: dict[str, Any], have: Unit, changing: dict[str, float], reloade
     stale = newer(want["restart_on"], have.started, changing)
     if stale:
         plan.action = "restart"
-        plan.reasons.append("%s is newer than the running process" % stale)
+        plan.reasons.append(f"{stale} is newer than the running process")
         return plan
     stale = newer(want["reload_on"], max(have.started, reloaded), changing)
     if stale:
         plan.action = "reload"
-        plan.reasons.append("%s is newer than the last reload" % stale)
+        plan.reasons.append(f"{stale} is newer than the last reload")
     return plan
 
 
@@ -161,7 +183,9 @@ def daemon_reload(deadline: Deadline) -> None:
 
 
 def perform(want: dict[str, Any], action: str, deadline: Deadline) -> None:
-    """Start, restart, reload or stop, then wait until the unit answers; Failure says why it does not."""
+    """Start, restart, reload or stop, then wait until the unit answers; StepError says why it does not."""
+    from shlex import split
+
     name = want["name"]
     if action == "stop":
         must(["systemctl", "stop", name], "stopping " + name, deadline.left())
@@ -170,25 +194,27 @@ def perform(want: dict[str, Any], action: str, deadline: Deadline) -> None:
     moment = time.time()
     argv = ["systemctl", action, name]
     if action == "reload" and want["reload_command"]:
-        argv = shlex.split(want["reload_command"])
+        argv = split(want["reload_command"])
     elif action != "reload":
         command(["systemctl", "reset-failed", name], 30)
     done = command(argv, deadline.left())
     if done.code != 0:
-        raise Failure("%s: '%s' exited %d: %s" % (name, " ".join(argv), done.code, done.tail(5)), unit=name)
+        raise StepError(f"{name}: '{' '.join(argv)}' exited {done.code}: {done.tail(5)}", unit=name)
     if action == "reload":
         record_reload(name, moment)
     await_ready(want, deadline)
 
 
 def await_ready(want: dict[str, Any], deadline: Deadline) -> None:
+    from . import probe
+
     name, ready = want["name"], want["ready"]
     limit = time.monotonic() + deadline.at_most(ready["timeout"] if ready else 5)
     settle = time.monotonic() + 0.4  # without a probe: long enough to see a process that dies at once
     while True:
         have = show([name])[name]
         if have.active == "failed":
-            raise Failure("%s failed (%s) after its start" % (name, have.result), unit=name)
+            raise StepError(f"{name} failed ({have.result}) after its start", unit=name)
         if have.active == "active" or (have.active == "inactive" and not ready):
             answer = probe.attempt(ready) if ready else ""
             if not answer and (ready or time.monotonic() > settle):
@@ -197,15 +223,15 @@ def await_ready(want: dict[str, Any], deadline: Deadline) -> None:
             answer = "unit is " + have.active
         if time.monotonic() > limit:
             if not ready:
-                raise Failure("%s is %s (%s)" % (name, have.active, have.sub), unit=name)
-            raise Failure("%s is not ready: %s did not answer within %d s: %s" % (name, probe.describe(ready), ready["timeout"], answer), unit=name)
+                raise StepError(f"{name} is {have.active} ({have.sub})", unit=name)
+            raise StepError(f"{name} is not ready: {probe.describe(ready)} did not answer within {ready['timeout']} s: {answer}", unit=name)
         time.sleep(0.1)
 
 
 def journal(name: str, lines: int = 20) -> list[str]:
-    done = command(["journalctl", "--no-pager", "--quiet", "--output=short-iso", "--lines=%d" % lines, "--unit=" + name], 15)
+    done = command(["journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", "--unit=" + name], 15)
     return done.output.strip().splitlines()
 
 
 def systemctl(verb: str, name: str, deadline: Deadline) -> None:
-    must(["systemctl", verb, name], "%s %s" % (verb, name), deadline.at_most(60))
+    must(["systemctl", verb, name], f"{verb} {name}", deadline.at_most(60))

@@ -7,12 +7,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 
-from .host import Deadline, Failure, command
+from . import files, view
+from .host import RUN_DIR, Deadline, StepError, command, write_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 TIMEOUT = 60.0
 
@@ -29,8 +31,8 @@ class Job:
         self.per_file = per_file
 
     @property
-    def installed(self) -> bool:
-        return any(os.access(os.path.join(folder, self.argv[0]), os.X_OK) for folder in ["", *os.environ["PATH"].split(":")] if folder or "/" in self.argv[0])
+    def missing(self) -> bool:
+        return shutil.which(self.argv[0]) is None
 
 
 def jobs(changing: list[dict[str, Any]], suspected: list[dict[str, Any]], trees: list[dict[str, Any]]) -> list[Job]:
@@ -38,7 +40,7 @@ def jobs(changing: list[dict[str, Any]], suspected: list[dict[str, Any]], trees:
     found = []
     for want in changing:
         if want["validate"] and want["state"] == "present":
-            found.append(Job("%s (%s)" % (want["validate"], want["path"]), shlex.split(want["validate"]), [want], True))
+            found.append(Job(f"{want['validate']} ({want['path']})", shlex.split(want["validate"]), [want], True))
     for tree in trees:
         wants = [want for want in changing + suspected if any(_at_or_below(want["path"], path) for path in tree["files"])]
         if wants:
@@ -50,29 +52,94 @@ def _at_or_below(path: str, watched: str) -> bool:
     return path == watched or path.startswith(watched.rstrip("/") + "/")
 
 
-def run(job: Job, deadline: Deadline, candidate: str | None = None) -> list[Any]:
-    """[exit code, output] of one validator; %s becomes the candidate, by default the destination itself."""
-    argv = [word.replace("%s", candidate or job.wants[0]["path"]) for word in job.argv] if job.per_file else job.argv
-    done = command(argv, deadline.at_most(TIMEOUT))
-    text = done.tail(20)
-    return [done.code, text.replace(candidate, job.wants[0]["path"]) if candidate else text]
+class Court:
+    """Runs the validators of one call. note(name, outcome) takes what is to be reported."""
+
+    def __init__(self, found: list[Job], deadline: Deadline, note: Callable[[str, str], None]) -> None:
+        self.jobs = found
+        self.deadline = deadline
+        self.note = note
+
+    def before_swap(self, wants: list[dict[str, Any]], staged: dict[str, str]) -> list[Job]:
+        """Judge what is staged; returns the tree validators that can only be asked after the swap, for want of a private view."""
+        for job in self.jobs:
+            if job.missing:
+                raise StepError(f"{_where(job.wants)}: the validator '{job.name}' is not installed on this host", validator=job.name)
+        try:
+            self._in_view(self.jobs, wants, "")
+        except view.NoViewError:
+            for job in self.jobs:
+                if job.per_file and job.wants[0]["path"] in staged:
+                    self._settle(job, self._run(job, staged[job.wants[0]["path"]]), "")
+            return [job for job in self.jobs if not job.per_file]
+        return []
+
+    def after_swap(self, unasked: list[Job]) -> None:
+        for job in unasked:
+            self._settle(job, self._run(job), "")
+
+    def in_check_mode(self, wants: list[dict[str, Any]], pending: str) -> None:
+        """As the real run would, but nothing of the host is touched.
+
+        pending: what is not there yet and may be the very cause of a refusal, such as a user still to be made."""
+        there = []
+        for job in self.jobs:
+            if job.missing:
+                self.note(job.name, f"not validated: {job.argv[0]} is not installed yet")
+            else:
+                there.append(job)
+        try:
+            self._in_view(there, wants, pending)
+        except view.NoViewError as reason:
+            for job in there:
+                if job.per_file:
+                    self._settle(job, self._on_copy(job), pending)
+                else:
+                    self.note(job.name, f"not validated in check mode: {reason}")
+
+    def _in_view(self, found: list[Job], wants: list[dict[str, Any]], pending: str) -> None:
+        if found:
+            answers = view.seen_from_inside(wants, lambda: [self._run(job) for job in found])
+            for job, answer in zip(found, answers):
+                self._settle(job, answer, pending)
+
+    def _on_copy(self, job: Job) -> list[Any]:
+        folder = f"{RUN_DIR}/check-{os.urandom(4).hex()}"
+        os.makedirs(folder, 0o700)
+        try:
+            candidate = f"{folder}/{os.path.basename(job.wants[0]['path'])}"
+            write_new(candidate, files.data_of(job.wants[0]), 0o600, 0, 0)
+            return self._run(job, candidate)
+        finally:
+            shutil.rmtree(folder)
+
+    def _run(self, job: Job, candidate: str = "") -> list[Any]:
+        """[exit code, output]; %s becomes the candidate, by default the destination itself."""
+        path = job.wants[0]["path"]
+        argv = [word.replace("%s", candidate or path) for word in job.argv] if job.per_file else job.argv
+        done = command(argv, self.deadline.at_most(TIMEOUT))
+        text = done.tail(20)
+        return [done.code, text.replace(candidate, path) if candidate else text]
+
+    def _settle(self, job: Job, answer: list[Any], pending: str) -> None:
+        code, text = answer
+        if code != 0 and not pending:
+            raise _refused(job, code, text)
+        self.note(job.name, "passed" if code == 0 else f"not validated: it refuses while {pending}")
 
 
-def judge(job: Job, answer: list[Any], pending: str = "") -> str:
-    """What to report of a validator's answer; a refusal raises Failure.
+def _where(wants: list[dict[str, Any]]) -> str:
+    """How the operator knows the files: template and destination."""
+    return ", ".join(f"{want['template']} -> {want['path']}" if want["template"] else str(want["path"]) for want in wants)
 
-    pending: what is missing in check mode and may be the very cause of a refusal, such as a user not yet made."""
-    code, text = answer
-    if code == 0:
-        return "passed"
-    if pending:
-        return "not validated: it refuses while %s" % pending
-    named = [want for want in job.wants if line_of(text, want["path"])] or [want for want in job.wants if want["path"] in text] or job.wants
+
+def _refused(job: Job, code: int, text: str) -> StepError:
+    named = [want for want in job.wants if line_of(text, want["path"])]
+    named = named or [want for want in job.wants if want["path"] in text] or job.wants
     line = line_of(text, named[0]["path"]) or any_line(text)
-    where = ", ".join("%s -> %s" % (want["template"], want["path"]) if want["template"] else str(want["path"]) for want in named)
     shown = " ".join(job.argv).replace("%s", job.wants[0]["path"])
-    raise Failure(
-        "%s%s: refused by '%s' (exit %d):\n%s" % (where, " line %d" % line if line else "", shown, code, text),
+    return StepError(
+        f"{_where(named)}{f' line {line}' if line else ''}: refused by '{shown}' (exit {code}):\n{text}",
         file=named[0]["path"],
         template=named[0]["template"],
         line=line,
@@ -87,6 +154,7 @@ def line_of(text: str, path: str) -> int | None:
 
 
 def any_line(text: str) -> int | None:
+    """A line number without a file name: 'line 12', ':12:'."""
     return _first(r"\bline:? (\d+)", text) or _first(r":(\d+)(?::|$)", text)
 
 

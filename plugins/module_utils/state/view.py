@@ -27,14 +27,14 @@ FOLDER = RUN_DIR + "/view"
 REFUSED = ("/", "/run", "/proc", "/sys", "/dev")
 
 
-class NotPossible(Exception):
+class NoViewError(Exception):
     """This host permits no private mounts (an unprivileged container, for instance)."""
 
 
 def seen_from_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any:
     """Call `ask` in a child that sees the candidates in place; its answer must be plain data.
 
-    Raises NotPossible when the view cannot be made; the caller then has other ways."""
+    Raises NoViewError when the view cannot be made; the caller then has other ways."""
     os.makedirs(FOLDER, 0o700, exist_ok=True)
     reader, writer = os.pipe()
     sys.stdout.flush()
@@ -45,7 +45,7 @@ def seen_from_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any
             os.close(reader)
             _build(wants)
             answer = {"answer": ask()}
-        except (OSError, NotPossible) as error:
+        except (OSError, NoViewError) as error:
             answer = {"not_possible": str(error)}
         finally:
             with os.fdopen(writer, "w") as pipe:
@@ -57,21 +57,21 @@ def seen_from_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any
     os.waitpid(child, 0)
     answer = json.loads(text or '{"not_possible": "the child was killed"}')
     if "not_possible" in answer:
-        raise NotPossible(answer["not_possible"])
+        raise NoViewError(answer["not_possible"])
     return answer["answer"]
 
 
 def _build(wants: list[dict[str, Any]]) -> None:
     folders = overlay_folders([want["path"] for want in wants], os.path.isdir)
     if any(folder in REFUSED for folder in folders):
-        raise NotPossible("candidates directly in %s" % ", ".join(folders))
+        raise NoViewError("candidates directly in {}".format(", ".join(folders)))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) != 0:
-        raise NotPossible("unshare: " + os.strerror(ctypes.get_errno()))
+        raise NoViewError("unshare: " + os.strerror(ctypes.get_errno()))
     _mount(libc, "none", "/", "", MS_REC | MS_PRIVATE)
     _mount(libc, "tmpfs", FOLDER, "tmpfs", 0, "mode=0700")
     for number, folder in enumerate(folders):
-        _overlay(libc, folder, "%s/%d" % (FOLDER, number), [want["path"] for want in wants])
+        _overlay(libc, folder, f"{FOLDER}/{number}", [want["path"] for want in wants])
     for want in wants:
         _place(want)
 
@@ -91,12 +91,12 @@ def _overlay(libc: Any, folder: str, work: str, candidates: list[str]) -> None:
     """Mount an overlay over `folder`; what is mounted below it (resolv.conf in containers) stays visible."""
     inner = [point for point in _mount_points() if point.startswith(folder + "/") and point not in candidates]
     for name in ("lower", "upper", "work", "inner"):
-        os.makedirs("%s/%s" % (work, name))
+        os.makedirs(f"{work}/{name}")
     status = os.stat(folder)
     os.chown(work + "/upper", status.st_uid, status.st_gid)
     os.chmod(work + "/upper", status.st_mode & 0o7777)
     for number, point in enumerate(inner):
-        keep = "%s/inner/%d" % (work, number)
+        keep = f"{work}/inner/{number}"
         if os.path.isdir(point):
             os.mkdir(keep)
         else:
@@ -104,9 +104,9 @@ def _overlay(libc: Any, folder: str, work: str, candidates: list[str]) -> None:
         _mount(libc, point, keep, "", MS_BIND)
     # bound to a plain name first: overlay options know no way to write ',' or ':' in a path
     _mount(libc, folder, work + "/lower", "", MS_BIND)
-    _mount(libc, "overlay", folder, "overlay", 0, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work" % (work, work, work))
+    _mount(libc, "overlay", folder, "overlay", 0, f"lowerdir={work}/lower,upperdir={work}/upper,workdir={work}/work")
     for number, point in enumerate(inner):
-        _mount(libc, "%s/inner/%d" % (work, number), point, "", MS_BIND)
+        _mount(libc, f"{work}/inner/{number}", point, "", MS_BIND)
 
 
 def _mount_points() -> list[str]:
@@ -144,4 +144,4 @@ def _place(want: dict[str, Any]) -> None:
 def _mount(libc: Any, source: str, target: str, kind: str, flags: int, options: str = "") -> None:
     arguments = [os.fsencode(text) if text else None for text in (source, target, kind)]
     if libc.mount(*arguments, ctypes.c_ulong(flags), os.fsencode(options) if options else None) != 0:
-        raise NotPossible("mount %s on %s: %s" % (source, target, os.strerror(ctypes.get_errno())))
+        raise NoViewError(f"mount {source} on {target}: {os.strerror(ctypes.get_errno())}")
