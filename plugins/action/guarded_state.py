@@ -160,7 +160,7 @@ class ActionModule(ActionBase):
 
     def _confirm(self, before: str, deadline: float) -> str | None:
         """Cancel the timer through a connection that did not exist before; the reason if that fails."""
-        reason = "no time was left for a new connection."
+        reason = f"no new connection got in within {self._timeout} s."
         while time.monotonic() < deadline:
             try:
                 self._connection.reset()
@@ -168,12 +168,12 @@ class ActionModule(ActionBase):
                     return "ssh reused the old connection (ControlMaster in the controller's ssh configuration?), so nothing is proved."
                 disarmed = self._shell(DISARM.format(name=self._name, root=UNDO_ROOT, too_late=TOO_LATE))
             except AnsibleConnectionFailure as error:
-                reason = f"after the change no new connection got in ({' '.join(str(error).split())})."
+                reason = f"no new connection got in within {self._timeout} s ({' '.join(str(error).split())})."
             else:
                 if disarmed["rc"] == 0:
                     return None
                 if disarmed["rc"] == TOO_LATE:
-                    return "the new connection came after the time limit."
+                    return reason
                 reason = f"a new connection got in, but could not become root ({disarmed['stderr'] or disarmed['stdout']})."
             time.sleep(RETRY_SECONDS)
         return reason
