@@ -20,19 +20,20 @@ TIMEOUT = 60.0
 
 
 class Job:
-    """One validator to run. name: as the operator wrote it; wants: the changing files it judges."""
+    """One validator to run. name: as the operator wrote it; wants: the changing files it judges; supplied: it is itself among the candidates."""
 
-    __slots__ = ("argv", "name", "per_file", "wants")
+    __slots__ = ("argv", "name", "per_file", "supplied", "wants")
 
-    def __init__(self, name: str, argv: list[str], wants: list[dict[str, Any]], per_file: bool) -> None:
+    def __init__(self, name: str, argv: list[str], wants: list[dict[str, Any]], per_file: bool, supplied: bool = False) -> None:
         self.name = name
         self.argv = argv
         self.wants = wants
         self.per_file = per_file
+        self.supplied = supplied
 
     @property
     def missing(self) -> bool:
-        return shutil.which(self.argv[0]) is None
+        return not self.supplied and shutil.which(self.argv[0]) is None
 
 
 def jobs(changing: list[dict[str, Any]], suspected: list[dict[str, Any]], trees: list[dict[str, Any]]) -> list[Job]:
@@ -44,7 +45,8 @@ def jobs(changing: list[dict[str, Any]], suspected: list[dict[str, Any]], trees:
     for tree in trees:
         wants = [want for want in changing + suspected if any(_at_or_below(want["path"], path) for path in tree["files"])]
         if wants:
-            found.append(Job(tree["command"], shlex.split(tree["command"]), wants, False))
+            argv = shlex.split(tree["command"])
+            found.append(Job(tree["command"], argv, wants, False, any(want["path"] == argv[0] for want in changing)))
     return found
 
 
