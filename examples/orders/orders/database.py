@@ -66,9 +66,10 @@ def tls_context(mode: str, root_certificate: str | None) -> ssl.SSLContext | boo
 def create_engine(database_url: str, statement_cache_size: int = 0, **options: Any) -> AsyncEngine:
     """Return an engine for a libpq-style URL (``postgresql://...?sslmode=...&sslrootcert=...``).
 
-    With ``statement_cache_size`` 0 every statement is parsed under PostgreSQL's *unnamed* statement and run at
-    once, in the same transaction. That is safe behind any pgbouncer in transaction mode: nothing outlives the
-    transaction, nothing collides with another client's names, and nothing piles up in server connections.
+    With ``statement_cache_size`` 0 asyncpg parses every statement under PostgreSQL's *unnamed* statement, and
+    SQLAlchemy runs it at once, in the same transaction. That is safe behind any pgbouncer in transaction mode:
+    nothing outlives the transaction, nothing collides with another client's names, and nothing piles up in
+    server connections.
     Named, cached statements save a round trip, but need a direct connection or pgbouncer 1.21 with
     max_prepared_statements above 0 (Debian 12 has 1.18).
     """
@@ -78,8 +79,6 @@ def create_engine(database_url: str, statement_cache_size: int = 0, **options: A
         "statement_cache_size": statement_cache_size,
         "prepared_statement_cache_size": statement_cache_size,
     }
-    if statement_cache_size == 0:
-        connect["prepared_statement_name_func"] = lambda: ""
     query = dict(url.query)
     if mode := query.pop("sslmode", None):
         connect["ssl"] = tls_context(str(mode), str(query.pop("sslrootcert", "")) or None)

@@ -135,10 +135,10 @@ class Stack:
     def post(self, path: str, body: Any, **options: Any) -> Answer:
         return call(self.ports["api"], path, body, **options)
 
-    def sql(self, statement: str, role: str = "owner") -> str:
-        """Run a statement directly in PostgreSQL; fails with psql's message."""
+    def sql(self, statement: str, role: str = "owner", server: str = "postgres") -> str:
+        """Run a statement, directly in PostgreSQL unless told otherwise; fails with psql's message."""
         return subprocess.run(
-            ["psql", "-h", "127.0.0.1", "-p", str(self.ports["postgres"]), "-U", role, "-d",
+            ["psql", "-h", "127.0.0.1", "-p", str(self.ports[server]), "-U", role, "-d",
              "postgres" if role == "admin" else "orders", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement],
             env=os.environ | {"PGPASSWORD": PASSWORD}, capture_output=True, text=True, check=True,
         ).stdout.strip()  # fmt: skip

@@ -147,20 +147,29 @@ def test_a_request_in_flight_ends_well_and_ready_says_no_first(stack: Stack) -> 
 
 
 def test_two_hundred_requests_share_three_server_connections(stack: Stack) -> None:
-    def work(number: int) -> tuple[int, ...]:
-        created = stack.post("/orders", ORDER)
-        return created.status, stack.get("/orders?limit=5").status, stack.get(f"/orders/{created.body['id']}").status
+    """Two instances, because each counts its statement names from one: names of two processes collide, of one never."""
+    ports = (stack.ports["api"], stack.ports["second_api"])
+    second = stack.start_api(ports[1], "twin")
 
-    with ThreadPoolExecutor(20) as pool:
-        results = pool.map(work, range(200))
-        busiest = 0
-        for _ in range(10):
-            count = "select count(*) from pg_stat_activity where usename = 'app'"
-            busiest = max(busiest, int(stack.sql(count, role="admin")))
-            time.sleep(0.1)
-    assert set(results) == {(201, 200, 200)}
+    def work(number: int) -> tuple[int, ...]:
+        port = ports[number % 2]
+        created = call(port, "/orders", ORDER)
+        return created.status, call(port, "/orders?limit=5").status, call(port, f"/orders/{created.body['id']}").status
+
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            results = pool.map(work, range(200))
+            busiest = 0
+            for _ in range(10):
+                count = "select count(*) from pg_stat_activity where usename = 'app'"
+                busiest = max(busiest, int(stack.sql(count, role="admin")))
+                time.sleep(0.1)
+        assert set(results) == {(201, 200, 200)}
+    finally:
+        second.stop()
     assert 2 <= busiest <= SERVER_CONNECTIONS
-    assert log_lines(stack.api, "Unhandled error") == []
+    # Nothing may pile up in connections that outlive every client.
+    assert stack.sql("select count(*) from pg_prepared_statements", role="app", server="pgbouncer") == "0"
 
 
 def test_named_statements_need_a_pgbouncer_that_knows_them(stack: Stack) -> None:
