@@ -256,31 +256,30 @@ def test_broken_rule_of_a_user_is_put_back(host: Host, platform: str) -> None:
     assert redis(host, BROKER, "app", "PING") == "PONG"
 
 
-@pytest.mark.parametrize(
-    ("variables", "named"),
-    [
-        (
-            {
-                "redis_instances": [{"name": "q", "profile": "broker", "port": 6379, "settings": {"maxmemory-policy": "allkeys-lru"}}],
-                "redis_users": [],
-            },
-            "noeviction",
-        ),
-        (
-            {"redis_instances": [{"name": "q", "profile": "broker", "port": 6379, "settings": {"bind": "*"}}], "redis_users": []},
-            "settings.bind",
-        ),
-        ({"redis_cache_port": 6379}, "port 6379 is used twice"),
-        ({"redis_memory_share": 1.5}, "redis_memory_share is 1.5"),
-        ({"redis_users": [{"name": "app", "password": "a-long-enough-password", "instances": ["brokr"]}]}, "brokr"),
-        ({"redis_users": [{"name": "app", "password": "sh0rt", "instances": ["broker"]}]}, "at least 16"),
-        ({"redis_users": [{"name": "app", "password": "a-long-enough-password", "instances": ["broker"], "keys": ["* +@all"]}]}, "* +@all"),
-    ],
-)
-def test_nonsense_is_refused_before_anything_changes(host: Host, platform: str, variables: dict[str, object], named: str) -> None:
+def test_nonsense_is_refused_all_at_once_before_anything_changes(host: Host, platform: str) -> None:
     before = host.check_output("sha256sum /etc/redis/*")
-    run = converge(platform, variables)
+    instances = [
+        {"name": "queue", "profile": "broker", "port": 6379, "settings": {"maxmemory-policy": "allkeys-lru"}},
+        {"name": "Second", "profile": "broker", "port": 6379, "settings": {"bind": "*"}, "maxmemory_mb": 99_000_000},
+    ]
+    users = [
+        {"name": "app", "password": "a-long-enough-password", "instances": ["quueue"], "keys": ["* +@all"]},
+        {"name": "admin", "password": "sh0rt", "instances": ["queue"]},
+    ]
+    run = converge(platform, {"redis_instances": instances, "redis_users": users, "redis_memory_share": 1.5})
     assert run.returncode != 0
-    assert named in said(run)
+    for named in (
+        "(queue): maxmemory-policy is 'allkeys-lru'; allowed for profile broker: noeviction",
+        "(Second): settings.bind",
+        "name is 'Second'",
+        "adds up to 99",
+        "port 6379 is used twice",
+        "redis_memory_share is 1.5",
+        "instances has 'quueue'; allowed: queue, Second",
+        "'* +@all'",
+        "name is 'admin'",
+        "password has 5 characters; allowed: one line of at least 16",
+    ):
+        assert named in said(run)
     assert "sh0rt" not in said(run)
     assert host.check_output("sha256sum /etc/redis/*") == before
