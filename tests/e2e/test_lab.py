@@ -58,7 +58,7 @@ def test_no_secret_was_printed(lab: Site, runs: dict[str, Run]) -> None:
 
 def test_an_order_goes_all_the_way(lab: Site, url: str) -> None:
     """HTTPS -> row in PostgreSQL -> finished Celery task -> cached read from Redis -> counter in Prometheus."""
-    created = request(f"{url}/orders", NAME, {"customer": "ada", "items": [{"sku": "book-1", "quantity": 2, "unit_price_cents": 1250}]})
+    created = request(f"{url}/orders", NAME, {"customer": "ada", "items": [{"sku": "book-1", "quantity": 2, "price_cents": 1250}]})
     assert created.status == 201, created.body
     number = created.json()["id"]
 

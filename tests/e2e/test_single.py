@@ -43,7 +43,7 @@ def test_no_unit_failed_and_nothing_is_left_half_done(single: Site) -> None:
 
 
 def test_the_application_answers(single: Site, url: str) -> None:
-    created = request(f"{url}/orders", NAME, {"customer": "ada", "items": [{"sku": "book-1", "quantity": 1, "unit_price_cents": 900}]})
+    created = request(f"{url}/orders", NAME, {"customer": "ada", "items": [{"sku": "book-1", "quantity": 1, "price_cents": 900}]})
     assert created.status == 201, created.body
     assert eventually(lambda: request(f"{url}/orders/{created.json()['id']}", NAME).json()["status"] not in {"pending", "processing"}, 60)
 
