@@ -221,7 +221,7 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.build import
     CACHE,
     PYTHON_HOME,
     Build,
-    CommandFailed,
+    CommandError,
     Plan,
     Runner,
     activated,
@@ -422,7 +422,7 @@ def main() -> None:
                 if todo["build"] and plan.kind != "package" and not params["payload"]["path"]:
                     module.exit_json(changed=False, needs_payload=True)
                 perform(params, store, identity, todo, plan, recipe, lock)
-    except (CommandFailed, StoreError) as error:
+    except (CommandError, StoreError) as error:
         secrets = {key: str(value) for key, value in params["secrets"].items()}
         module.fail_json(msg=settings.masked(str(error), secrets), id=identity)
     actions = [

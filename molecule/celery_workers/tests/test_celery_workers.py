@@ -1,5 +1,6 @@
 """What the role promises: active means consuming, stops are warm, limits hit one worker, there is one beat."""
 
+import base64
 import json
 import os
 import shutil
@@ -11,8 +12,8 @@ import pytest
 from testinfra.host import Host
 
 SCENARIO = Path(__file__).parents[1]
-PASSWORD = "only-for-this-scenario-4be1"  # noqa: S105
-FLOWER_PASSWORD = "only-for-this-scenario-90fd"  # noqa: S105
+PASSWORD = "only-for-this-scenario-4be1"
+FLOWER_PASSWORD = "only-for-this-scenario-90fd"
 UNITS = ("celery-worker@default.service", "celery-worker@heavy.service")
 
 
@@ -65,10 +66,12 @@ def test_units_are_sandboxed(host: Host) -> None:
 
 
 def test_flower_asks_for_the_password(host: Host) -> None:
-    ask = "python3 -c \"import urllib.request as u; print(u.urlopen(u.Request('http://127.0.0.1:5555/flower/workers', headers=%s)).status)\""
-    assert "401" in host.run(ask % "{}").stderr
-    header = "{'Authorization': 'Basic ' + __import__('base64').b64encode(b'admin:" + FLOWER_PASSWORD + "').decode()}"
-    assert host.check_output(ask % header) == "200"
+    def ask(headers: dict[str, str]) -> str:
+        request = f"u.Request('http://127.0.0.1:5555/flower/workers', headers={headers!r})"
+        return host.run("python3 -c %s 2>&1", f"import urllib.request as u; print(u.urlopen({request}).status)").stdout
+
+    assert "401" in ask({})
+    assert ask({"Authorization": "Basic " + base64.b64encode(f"admin:{FLOWER_PASSWORD}".encode()).decode()}) == "200\n"
 
 
 def test_one_beat_ticks_once_a_second(host: Host) -> None:
@@ -124,11 +127,10 @@ def test_release_whose_workers_do_not_consume_is_taken_back(host: Host, platform
 
 
 def test_beat_and_queues_that_are_not_wanted_go_away(host: Host, platform: str) -> None:
-    done = deploy(
-        platform, celery_workers_beat=False, celery_workers_flower=False, celery_workers_queues=[{"name": "default", "queues": ["default", "heavy"]}]
-    )
+    queues = [{"name": "default", "queues": ["default", "heavy"]}]
+    done = deploy(platform, celery_workers_beat=False, celery_workers_flower=False, celery_workers_queues=queues)
     assert done.returncode == 0, done.stdout
-    assert host.run("pgrep -f 'celery.*beat'").rc == 1
+    assert host.run("pgrep -f '[c]elery.*beat'").rc == 1
     for name in ("celery-beat", "celery-flower", "celery-worker@heavy"):
         assert not host.service(name).is_running
         assert not host.service(name).is_enabled

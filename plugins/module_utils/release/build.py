@@ -23,7 +23,7 @@ PYTHON_HOME = Path("/opt/slipway/python")
 CACHE = Path("/var/cache/slipway")
 
 
-class CommandFailed(Exception):
+class CommandError(Exception):
     """A command of the build ended badly; the message carries its last lines."""
 
 
@@ -42,8 +42,8 @@ class Runner:
         if user:
             account = pwd.getpwnam(user)
             identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": os.getgrouplist(user, account.pw_gid)}
-            environment = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/tmp", **(extra or {})}  # noqa: S108
-        process = subprocess.Popen(  # type: ignore[call-overload]  # noqa: S603
+            environment = {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/tmp", **(extra or {})}
+        process = subprocess.Popen(  # type: ignore[call-overload]
             list(argv), cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", start_new_session=True, pass_fds=(self.lock,), **identity,
         )  # fmt: skip
@@ -52,9 +52,9 @@ class Runner:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             output = process.communicate()[0]
-            raise CommandFailed(_message(f"{purpose} took longer than {self.seconds} s", argv, output)) from None
+            raise CommandError(_message(f"{purpose} took longer than {self.seconds} s", argv, output)) from None
         if process.returncode != 0:
-            raise CommandFailed(_message(f"{purpose} failed with exit code {process.returncode}", argv, output))
+            raise CommandError(_message(f"{purpose} failed with exit code {process.returncode}", argv, output))
         return output
 
 
@@ -114,7 +114,7 @@ class Build:
         wants_project = plan.install_project if plan.install_project is not None else plan.kind != "archive" or not requirements
         if wants_project:
             if plan.kind == "archive" and not any((self.source / name).is_file() for name in ("pyproject.toml", "setup.py")):
-                raise CommandFailed(
+                raise CommandError(
                     f"the source has neither {plan.requirements or 'requirements'} nor pyproject.toml: nothing says what to install"
                 )
             self._pip("the application", *(["--no-deps"] if requirements else []), target, *plan.additional)
@@ -165,8 +165,8 @@ class Build:
     def _install_python(self, version: str) -> None:
         try:
             self._run(f"getting Python {version}", [self._uv, "python", "install", version])
-        except CommandFailed as error:
-            raise CommandFailed(
+        except CommandError as error:
+            raise CommandError(
                 f"{error}\nPython {version} is downloaded by uv; a host without access to its source needs UV_PYTHON_INSTALL_MIRROR "
                 "in /etc/environment, or python: python3 (the distribution's)"
             ) from None
@@ -224,7 +224,7 @@ def check_user(user: str) -> None:
     try:
         grp.getgrgid(pwd.getpwnam(user).pw_gid)
     except KeyError:
-        raise CommandFailed(f"user: '{user}' does not exist on this host") from None
+        raise CommandError(f"user: '{user}' does not exist on this host") from None
 
 
 def manifest(content: Mapping[str, object]) -> str:
@@ -237,8 +237,8 @@ def _extract(archive: tarfile.TarFile, target: Path) -> None:
         archive.extraction_filter = tarfile.data_filter
     for member in archive.getmembers():
         if member.name.startswith("/") or ".." in Path(member.name).parts:
-            raise CommandFailed(f"the archive holds the unsafe name {member.name!r}")
-    archive.extractall(target)  # noqa: S202
+            raise CommandError(f"the archive holds the unsafe name {member.name!r}")
+    archive.extractall(target)
 
 
 def _hashes(requirements: Path) -> list[str]:
@@ -248,7 +248,7 @@ def _hashes(requirements: Path) -> list[str]:
 def _system_python(python: str) -> str:
     path = python if python.startswith("/") else f"/usr/bin/{python}"
     if not os.access(path, os.X_OK):
-        raise CommandFailed(f"python: there is no interpreter {path} on this host")
+        raise CommandError(f"python: there is no interpreter {path} on this host")
     return path
 
 

@@ -7,6 +7,7 @@ import fnmatch
 import gzip
 import hashlib
 import io
+import os
 import re
 import subprocess
 import tarfile
@@ -151,8 +152,8 @@ def _git_archive(url: str, commit: str, subdirectory: str, cache: Path) -> bytes
         repository = str(mirror / "git")
         if not (mirror / "git").exists():
             _git(["init", "--quiet", "--bare", repository], url)
-        present = subprocess.run(  # noqa: S603
-            ["git", "-C", repository, "cat-file", "-e", f"{commit}^{{commit}}"],  # noqa: S607
+        present = subprocess.run(
+            ["git", "-C", repository, "cat-file", "-e", f"{commit}^{{commit}}"],
             capture_output=True, check=False,
         )  # fmt: skip
         if present.returncode != 0:
@@ -166,8 +167,8 @@ def _git_archive(url: str, commit: str, subdirectory: str, cache: Path) -> bytes
 
 def _git(arguments: Sequence[str], url: str) -> bytes:
     try:
-        done = subprocess.run(  # noqa: S603
-            ["git", *arguments],  # noqa: S607
+        done = subprocess.run(
+            ["git", *arguments],
             capture_output=True, check=False, timeout=GIT_SECONDS, env=_git_environment(),
         )  # fmt: skip
     except FileNotFoundError:
@@ -180,8 +181,6 @@ def _git(arguments: Sequence[str], url: str) -> bytes:
 
 
 def _git_environment() -> dict[str, str]:
-    import os  # noqa: PLC0415
-
     # A question at the terminal would hang the run.
     return {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 

@@ -3,23 +3,11 @@
 import asyncio
 import json
 import os
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 VERSION = Path(__file__).with_name("version.txt").read_text().strip()
 BROKEN = Path(__file__).with_name("broken.txt").exists()
-
-
-def reached(address: str) -> str:
-    """What the operating system says to a connection."""
-    with socket.socket() as connection:
-        connection.settimeout(0.2)
-        try:
-            connection.connect((address, 80))
-        except OSError as error:
-            return error.strerror or str(error)
-    return "connected"
 
 
 async def app(scope: dict, receive: Callable[[], Awaitable[dict]], send: Callable[[dict], Awaitable[None]]) -> None:
@@ -39,7 +27,6 @@ async def app(scope: dict, receive: Callable[[], Awaitable[dict]], send: Callabl
             "greeting": os.environ["GREETING"],
             "client": scope["client"][0],
             "scheme": scope["scheme"],
-            "metadata_service": reached("169.254.169.254"),
             "token_length": len(Path(os.environ["API_TOKEN_FILE"]).read_text()),
         }
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
