@@ -54,6 +54,13 @@ def test_a_confirmed_change_stays_and_leaves_nothing_behind(host: Host, over_ssh
     assert (code, "changed=0" in output) == (0, True), output
 
 
+def test_a_flushed_table_comes_back_with_the_next_run(host: Host, over_ssh: OverSsh) -> None:
+    host.check_output("nft flush ruleset")
+    code, output = over_ssh.run("firewall", firewall_confirm_timeout=5)
+    assert (code, "changed=0" in output) == (0, False), output
+    assert "policy drop" in rules(host)
+
+
 def test_a_reboot_before_the_confirmation_brings_the_old_rules(host: Host, over_ssh: OverSsh) -> None:
     earlier = rules(host)
     running = over_ssh.start("firewall", firewall_admin_sources=["203.0.113.0/24"], firewall_confirm_timeout=600)
