@@ -51,8 +51,9 @@ def run() -> None:
         print(f"  {known.name:<8} {known.address:<14} {known.distribution}")
     added = secret_file.init(inventory)
     print(f"  {f'made {len(added)} secrets' if added else 'all secrets are there'}: {inventory / 'group_vars' / 'all' / 'secrets.yml'}")
-    _say("ansible-playbook site.yml -i inventories/lab")
-    _play(inventory)
+    for playbook in ("playbooks/bootstrap.yml", "site.yml"):
+        _say(f"ansible-playbook {playbook} -i inventories/lab")
+        _play(playbook, inventory)
     _say("What runs where")
     _show_listeners(found)
     _say("An order, from the outside")
@@ -76,12 +77,12 @@ def _environment() -> dict[str, str]:
     return os.environ | {"ANSIBLE_CONFIG": str(checkout.root() / "ansible.cfg")} | color
 
 
-def _play(inventory: Path) -> None:
-    command = [_tool("ansible-playbook"), "site.yml", "-i", str(inventory)]
+def _play(playbook: str, inventory: Path) -> None:
+    command = [_tool("ansible-playbook"), playbook, "-i", str(inventory)]
     done = subprocess.run(command, cwd=checkout.root(), env=_environment(), check=False)
     if done.returncode != 0:
         raise SlipwayError(
-            f"site.yml ended with exit code {done.returncode}. The first red block above names the host, the task and the reason.\n"
+            f"{playbook} ended with exit code {done.returncode}. The first red block above names the host, the task and the reason.\n"
             "  look at the host:   slipway lab ssh HOST   (or, if it locked itself: slipway lab exec HOST)\n"
             "  run it again:       make demo              (what is done is left alone)\n"
             "  start from nothing: make demo-down && make demo"

@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -10,12 +9,14 @@ from tests.site import BIN, ROOT, Site
 
 
 def fresh(name: str) -> Site:
-    """A lab of bare hosts."""
+    """A lab of new hosts, with their administrator and nothing else."""
     option = ["--inventory", name] if name != "lab" else []
     for action in ("down", "up"):
         subprocess.run([str(BIN / "slipway"), "lab", action, *option], cwd=ROOT, check=True)
     subprocess.run([str(BIN / "slipway"), "secrets", "init", f"inventories/{name}"], cwd=ROOT, check=True)
-    return Site(name, ROOT / ".slipway" / "logs")
+    site = Site(name, ROOT / ".slipway" / "logs")
+    site.play(playbook="playbooks/bootstrap.yml").succeeded()
+    return site
 
 
 @pytest.fixture(scope="module")

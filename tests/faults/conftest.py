@@ -14,6 +14,7 @@ def lab() -> Iterator[Site]:
     subprocess.run([str(BIN / "slipway"), "lab", "up"], cwd=ROOT, check=True)
     subprocess.run([str(BIN / "slipway"), "secrets", "init", "inventories/lab"], cwd=ROOT, check=True)
     site = Site("lab", ROOT / ".slipway" / "logs")
+    site.play(playbook="playbooks/bootstrap.yml").succeeded()
     site.play().succeeded()
     yield site
     subprocess.run([str(BIN / "slipway"), "lab", "down"], cwd=ROOT, check=True)
