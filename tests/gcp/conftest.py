@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
-
-from gcp_server.server import GoogleServer
+from tests.gcp_server.server import GoogleServer
 
 
 @pytest.fixture

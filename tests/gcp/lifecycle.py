@@ -13,16 +13,28 @@ from typing import Any
 
 import yaml
 
-from gcp_server.server import GoogleServer
-from gcp_server.world import Request
+from tests.gcp_server.server import GoogleServer
+from tests.gcp_server.world import Request
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 # The server's own clocks and counters; everything else must be predicted.
 VOLATILE = {
-    "etag", "updateTime", "updated", "generation", "observedGeneration", "metageneration", "settingsVersion", "fingerprint", "latestCreatedRevision",
-    "latestReadyRevision", "lastModifier", "conditions", "terminalCondition",
-}  # fmt: skip
+    "etag",
+    "updateTime",
+    "updated",
+    "generation",
+    "observedGeneration",
+    "metageneration",
+    "settingsVersion",
+    "fingerprint",
+    "latestCreatedRevision",
+    "latestReadyRevision",
+    "lastModifier",
+    "conditions",
+    "terminalCondition",
+    "trafficStatuses",
+}
 
 
 @dataclass
@@ -47,7 +59,13 @@ class Step:
 
 
 def task(name: str, module: str, arguments: Json, check: bool = False) -> Json:
-    return {"name": name, f"slipway.stack.{module}": {**arguments, "access_token": token(name)}, "check_mode": check, "diff": True, "ignore_errors": True}
+    return {
+        "name": name,
+        f"slipway.stack.{module}": {**arguments, "access_token": token(name)},
+        "check_mode": check,
+        "diff": True,
+        "ignore_errors": True,
+    }
 
 
 def token(name: str) -> str:
@@ -56,13 +74,20 @@ def token(name: str) -> str:
 
 def elsewhere(name: str, server: GoogleServer, method: str, path: str, body: Json | None) -> Json:
     """Another client: a plain request past our modules, through the endpoint override."""
-    request: Json = {"url": f"{server.url}/{path}", "method": method, "status_code": [200], "headers": {"Authorization": "Bearer someone-else"}}
+    request: Json = {
+        "url": f"{server.url}/{path}",
+        "method": method,
+        "status_code": [200],
+        "headers": {"Authorization": "Bearer someone-else"},
+    }
     if body is not None:
         request |= {"body_format": "json", "body": body}
     return {"name": name, "ansible.builtin.uri": request}
 
 
-def play(server: GoogleServer, folder: Path, tasks: list[Json], environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()) -> dict[str, Step]:
+def play(
+    server: GoogleServer, folder: Path, tasks: list[Json], environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()
+) -> dict[str, Step]:
     """Run the tasks in one ansible-playbook and return each by name."""
     file = folder / "play.yml"
     header = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"ansible_python_interpreter": sys.executable}}
@@ -70,9 +95,13 @@ def play(server: GoogleServer, folder: Path, tasks: list[Json], environment: dic
     first = len(server.world.requests)
     run = subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(file), *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=600,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
         env={**os.environ, **server.environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", **(environment or {})},
-    )  # fmt: skip
+    )
     (folder / "output.txt").write_text(run.stdout + run.stderr)
     start = run.stdout.find("\n{\n" if not run.stdout.startswith("{") else "{\n")
     assert start >= 0, run.stdout + run.stderr

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gcp_server.server import GoogleServer
-from lifecycle import Lifecycle
+from tests.gcp.lifecycle import Lifecycle
+from tests.gcp_server.server import GoogleServer
 
 TOPIC = "v1/projects/demo/topics/health-data-processing"
 
@@ -15,7 +15,10 @@ def test_topic(google: GoogleServer, tmp_path: Path) -> None:
     Lifecycle(
         module="gcp_pubsub_topic",
         base={
-            "project": "demo", "name": "health-data-processing", "message_retention_duration": "24h", "labels": {"app": "clarity", "old": "yes"},
+            "project": "demo",
+            "name": "health-data-processing",
+            "message_retention_duration": "24h",
+            "labels": {"app": "clarity", "old": "yes"},
         },
         change={"message_retention_duration": "2d"},
         drop={"labels": {"app": "clarity"}},
@@ -25,4 +28,4 @@ def test_topic(google: GoogleServer, tmp_path: Path) -> None:
             "change": [f"GET pubsub {TOPIC}", f"PATCH pubsub {TOPIC}"],
             "absent": [f"GET pubsub {TOPIC}", f"DELETE pubsub {TOPIC}"],
         },
-    ).verify(google, tmp_path)  # fmt: skip
+    ).verify(google, tmp_path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gcp_server.server import GoogleServer
-from lifecycle import Lifecycle
+from tests.gcp.lifecycle import Lifecycle, play, task
+from tests.gcp_server.server import GoogleServer
 
 SECRET = "v1/projects/demo/secrets/jwt-secret-key"
 
@@ -23,4 +23,40 @@ def test_secret(google: GoogleServer, tmp_path: Path) -> None:
             "change": [f"GET secretmanager {SECRET}", f"PATCH secretmanager {SECRET}?updateMask=annotations"],
             "create-again": [f"GET secretmanager {SECRET}"],
         },
-    ).verify(google, tmp_path)  # fmt: skip
+    ).verify(google, tmp_path)
+
+
+def test_version(google: GoogleServer, tmp_path: Path) -> None:
+    """A new value is a new version; the two newest stay alive; the values are seen nowhere."""
+    place = {"project": "demo", "name": "jwt-secret-key"}
+    first, second, third = (f"canary-value-{number}-Qz7" for number in ("one", "two", "three"))
+    steps = play(
+        google,
+        tmp_path,
+        [
+            task("missing", "gcp_secret_version", place | {"value": first}),
+            task("secret", "gcp_secret", place),
+            task("one-check", "gcp_secret_version", place | {"value": first}, check=True),
+            task("one", "gcp_secret_version", place | {"value": first}),
+            task("one-again", "gcp_secret_version", place | {"value": first}),
+            task("two", "gcp_secret_version", place | {"value": second, "keep": 2}),
+            task("three-check", "gcp_secret_version", place | {"value": third, "keep": 2, "retire": "destroy"}, check=True),
+            task("three", "gcp_secret_version", place | {"value": third, "keep": 2, "retire": "destroy"}),
+            task("three-again", "gcp_secret_version", place | {"value": third, "keep": 2, "retire": "destroy"}),
+            task("generated", "gcp_secret_version", place | {"generate": 32}),
+            task("aged", "gcp_secret_version", place | {"generate": 32, "max_age": "0s"}),
+        ],
+        arguments=("-vvv",),
+    )
+    assert "not found" in steps["missing"].result["msg"]
+    changed = [
+        steps[name].changed for name in ("one-check", "one", "one-again", "two", "three-check", "three", "three-again", "generated", "aged")
+    ]
+    assert changed == [True, True, False, True, True, True, False, False, True]
+    assert steps["three-check"].result["diff"] == steps["three"].result["diff"]
+    assert steps["three"].result["resource"]["enabled"] == [3, 2]
+    assert steps["three"].writes == [f"POST secretmanager {SECRET}:addVersion", f"POST secretmanager {SECRET}/versions/1:destroy"]
+    assert steps["aged"].result["version"] == "4"
+    assert google.world.violations == []
+    output = (tmp_path / "output.txt").read_text()
+    assert not [value for value in (first, second, third) if value in output]

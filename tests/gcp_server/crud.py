@@ -7,6 +7,7 @@ import base64
 import copy
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from typing import Any
 
 from .discovery import Json, methods
 from .validation import check_mask
-from .world import ApiError, Call, Operation, registry, unknown
+from .world import ApiError, Call, Operation, World, registry, unknown
 
+UNWATCHED_SECONDS = 0.3
 Hook = Callable[[Call, Json, Json | None], None]
 
 
@@ -32,19 +34,27 @@ class Kind:
     operation: str = ""  # "", done, status
     etag: str = ""  # the field's name
     keep_defaults: bool = False
-    busy: Json = field(default_factory=dict)
+    busy: Json = field(default_factory=dict)  # while a creation is under way
+    busy_update: Json = field(default_factory=dict)
     ready: Json = field(default_factory=dict)
     on_write: Hook | None = None
     on_delete: Callable[[Call, Json], None] | None = None
     verbs: tuple[str, ...] = ("create", "get", "list", "patch", "delete", "getIamPolicy", "setIamPolicy", "testIamPermissions")
 
     def __post_init__(self) -> None:
-        api = self.prefix.partition(".")[0]
+        api = self.prefix.partition(".")[0].replace("sql", "sqladmin")
         known = {method.id for method in methods(api)}
         actions: dict[str, Callable[[Call], Json]] = {
-            "create": self.create, "insert": self.create, "get": self.get, "list": self.list, "patch": self.patch, "delete": self.delete,
-            "getIamPolicy": get_policy, "setIamPolicy": set_policy, "testIamPermissions": test_permissions,
-        }  # fmt: skip
+            "create": self.create,
+            "insert": self.create,
+            "get": self.get,
+            "list": self.list,
+            "patch": self.patch,
+            "delete": self.delete,
+            "getIamPolicy": get_policy,
+            "setIamPolicy": set_policy,
+            "testIamPermissions": test_permissions,
+        }
         for verb, action in actions.items():
             wanted = verb in self.verbs or (verb == "insert" and "create" in self.verbs)
             if wanted and f"{self.prefix}.{verb}" in known:
@@ -117,12 +127,12 @@ class Kind:
         if self.etag:
             new.pop(self.etag, None)
             new[self.etag] = fresh_etag(new)
-        world.objects[key] = new | self.busy
+        world.objects[key] = new | (self.busy if old is None else self.busy_update)
 
         def finish() -> Json:
             if key in world.objects:
                 stored = world.objects[key]
-                for name in self.busy:
+                for name in {**self.busy, **self.busy_update}:
                     stored.pop(name, None)
                 stored.update(self.ready)
                 return self.show(call, stored)
@@ -165,7 +175,9 @@ def page(call: Call, key: str, found: list[Any]) -> Json:
     """One page. A `partial_page` fault makes it one item long, so that who ignores nextPageToken is found out."""
     sizes = call.query.get("pageSize") or call.query.get("maxResults")
     size = int(sizes) if sizes else 1000
-    if call.world.fault(f"{call.method.verb} {call.method.api} {call.path}", {"partial_page"}) or call.query.get("pageToken", "").endswith("/1"):
+    if call.world.fault(f"{call.method.verb} {call.method.api} {call.path}", {"partial_page"}) or call.query.get("pageToken", "").endswith(
+        "/1"
+    ):
         size = 1
     start = int(call.query.get("pageToken", "0").partition("/")[0])
     result: Json = {key: found[start : start + size]} if found[start : start + size] else {}
@@ -183,7 +195,9 @@ def masked(old: Json, body: Json, mask: str) -> Json:
     for path in mask.split(","):
         source: Any = body
         target = new
-        names = ["".join(part if place == 0 else part.capitalize() for place, part in enumerate(name.split("_"))) for name in path.split(".")]
+        names = [
+            "".join(part if place == 0 else part.capitalize() for place, part in enumerate(name.split("_"))) for name in path.split(".")
+        ]
         for name in names[:-1]:
             source = source.get(name, {}) if isinstance(source, dict) else {}
             target = target.setdefault(name, {})
@@ -249,10 +263,15 @@ def start_operation(call: Call, style: str, key: str, finish: Callable[[], Json]
     if style == "status":
         project = bare[bare.index("projects") + 1]
         answer: Json = {
-            "kind": f"{'sql' if api == 'sqladmin' else api}#operation", "name": identifier, "status": "PENDING", "targetProject": project,
-            "targetId": bare[-1], "operationType": call.method.name.rpartition(".")[2].upper(), "insertTime": world.now(),
+            "kind": f"{'sql' if api == 'sqladmin' else api}#operation",
+            "name": identifier,
+            "status": "PENDING",
+            "targetProject": project,
+            "targetId": bare[-1],
+            "operationType": call.method.name.rpartition(".")[2].upper(),
+            "insertTime": world.now(),
             "selfLink": f"https://{call.host}/{OPERATION_PATHS[api].format(project=project)}/{identifier}",
-        }  # fmt: skip
+        }
         return world.operate(call, answer, finish, undo)
     parent = "/".join(bare[:4]) + "/" if "locations" in bare else ""
     return world.operate(call, {"name": f"{parent}operations/{identifier}"}, finish, undo)
@@ -294,11 +313,19 @@ def advance(operation: Operation, style: str) -> Json:
     return copy.deepcopy(answer)
 
 
+def tick(world: World) -> None:
+    """Operations go on when nobody looks, except for those that a fault slows down."""
+    for operation in world.operations.values():
+        if operation.polls <= world.polls and time.monotonic() - operation.started > UNWATCHED_SECONDS:
+            operation.polls = 0
+            advance(operation, "status" if "kind" in operation.answer else "done")
+
+
 # -- IAM ---------------------------------------------------------------------------------------------------------------
 
 
 def get_policy(call: Call) -> Json:
-    if not call.key.count("/") == 2 or not call.key.startswith("cloudresourcemanager/"):
+    if call.key.count("/") != 2 or not call.key.startswith("cloudresourcemanager/"):
         call.find()
     return copy.deepcopy(call.world.policies.get(call.key, {"version": 1, "etag": "ACAB"}))
 
@@ -307,7 +334,9 @@ def set_policy(call: Call) -> Json:
     policy = copy.deepcopy(call.body.get("policy", {}))
     old = get_policy(call)
     if policy.get("etag") not in (None, "", old["etag"]):
-        raise ApiError(409, "ABORTED", "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.")
+        raise ApiError(
+            409, "ABORTED", "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."
+        )
     if any("condition" in binding for binding in policy.get("bindings", [])) and policy.get("version") != 3:
         raise ApiError(400, "INVALID_ARGUMENT", "a policy with conditions needs version 3")
     policy["bindings"] = [binding for binding in policy.get("bindings", []) if binding.get("members")]

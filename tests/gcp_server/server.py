@@ -7,6 +7,7 @@ import importlib
 import json
 import pkgutil
 import ssl
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from . import apis, tls
+from .crud import tick
 from .discovery import VERSIONS, Json, route
 from .validation import check_body, check_query
-from .world import ApiError, Call, Dropped, Request, World, registry, unknown
+from .world import ApiError, Call, DroppedError, Request, World, registry, unknown
 
 PORTS = range(22000, 22100)
 
@@ -47,9 +49,14 @@ class GoogleServer(ThreadingHTTPServer):
         """What a client needs in order to find this server at Google's real addresses."""
         bundle = str(self.bundle)
         return {
-            "HTTPS_PROXY": self.url, "https_proxy": self.url, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "REQUESTS_CA_BUNDLE": bundle,
-            "SSL_CERT_FILE": bundle, "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": bundle,
-        }  # fmt: skip
+            "HTTPS_PROXY": self.url,
+            "https_proxy": self.url,
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+            "REQUESTS_CA_BUNDLE": bundle,
+            "SSL_CERT_FILE": bundle,
+            "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": bundle,
+        }
 
     def __enter__(self) -> GoogleServer:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -61,8 +68,6 @@ class GoogleServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is no news; anything else is."""
-        import sys
-
         if not isinstance(sys.exception(), (ConnectionError, ssl.SSLError, TimeoutError)):
             super().handle_error(request, client_address)
 
@@ -77,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are kept in the world, not on stderr."""
 
-    def do_CONNECT(self) -> None:  # noqa: N802 - http.server's naming
+    def do_CONNECT(self) -> None:
         self.host = self.path.partition(":")[0]
         self.send_response(200, "Connection established")
         self.end_headers()
@@ -105,7 +110,7 @@ class Handler(BaseHTTPRequestHandler):
             if host.startswith(("storage.", "sqladmin.", "compute.")):
                 body["error"]["errors"] = [{"reason": error.reason, "message": error.message, "domain": "global"}]
             self.reply(error.status, body, error.headers)
-        except Dropped:
+        except DroppedError:
             self.close_connection = True
             self.connection.close()
 
@@ -158,13 +163,14 @@ class Handler(BaseHTTPRequestHandler):
             raise unknown(f"{self.command} https://{host}/{path}")
         if not token:
             raise ApiError(401, "UNAUTHENTICATED", "Request is missing required authentication credential.")
+        tick(world)
         fault = world.fault(text, {"status", "drop_before", "race"})
         if fault and fault.kind == "race" and fault.race:
             fault.race(world)
         elif fault and fault.kind == "status":
             raise ApiError(fault.status, fault.reason, fault.message, fault.details, dict(fault.headers))
         elif fault:
-            raise Dropped
+            raise DroppedError
         found = route(api, self.command, path)
         if found is None:
             world.violations.append(f"{text}: no such method")
@@ -177,13 +183,13 @@ class Handler(BaseHTTPRequestHandler):
         handler = registry.handlers.get(method.id)
         if handler is None:
             raise unknown(method.id)
-        call = Call(world, method, path, groups, query, body, {**{k.lower(): v for k, v in self.headers.items()}}, host)
+        call = Call(world, method, path, groups, query, body, many, {name.lower(): value for name, value in self.headers.items()}, host)
         answer: Any = handler(call)
         headers: dict[str, str] = {}
         if isinstance(answer, tuple):
             headers, answer = answer
         if world.fault(text, {"drop_after"}):
-            raise Dropped
+            raise DroppedError
         return headers, answer
 
 

@@ -53,7 +53,9 @@ def check_body(method: Method, body: Any) -> list[str]:
     check_value(body, schema, method.schemas, "", found)
     if method.verb == "POST":
         found += [
-            f"{name}: required" for name, inner in schema.get("properties", {}).items() if required(inner) and name not in body and not identifier(inner)
+            f"{name}: required"
+            for name, inner in schema.get("properties", {}).items()
+            if required(inner) and name not in body and not identifier(inner)
         ]
     return found
 

@@ -8,6 +8,7 @@ import datetime
 import itertools
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,13 +19,15 @@ from .discovery import Json, Method
 class ApiError(Exception):
     """An answer other than success, in Google's words."""
 
-    def __init__(self, status: int, reason: str, message: str, details: list[Json] | None = None, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, reason: str, message: str, details: list[Json] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status, self.reason, self.message = status, reason, message
         self.details, self.headers = details or [], headers or {}
 
 
-class Dropped(Exception):
+class DroppedError(Exception):
     """The connection ends without an answer."""
 
 
@@ -78,6 +81,7 @@ class Operation:
     finish: Callable[[], Json]
     undo: Callable[[], None]
     error: Json | None = None
+    started: float = field(default_factory=time.monotonic)
 
 
 @dataclass
@@ -90,6 +94,7 @@ class Call:
     groups: dict[str, str]
     query: dict[str, str]
     body: Any
+    many: dict[str, list[str]]
     headers: dict[str, str]
     host: str
 

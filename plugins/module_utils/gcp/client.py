@@ -46,11 +46,11 @@ class GcpError(Exception):
         self.reason = reason
 
 
-class Conflict(GcpError):
+class ConflictError(GcpError):
     """Somebody else wrote between our read and our write: read, compare and write again."""
 
 
-class Interrupted(GcpError):
+class LostConnectionError(GcpError):
     """The connection ended after a write was sent: only a new read tells whether it was taken."""
 
 
@@ -126,7 +126,9 @@ class Client:
 
     def url(self, api: str, path: str) -> str:
         """`https://run.googleapis.com/v2/...`, or the same below an override."""
-        override = self.options.get("api_endpoint") or os.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{OVERRIDE_NAMES.get(api, api).upper()}")
+        override = self.options.get("api_endpoint") or os.environ.get(
+            f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{OVERRIDE_NAMES.get(api, api).upper()}"
+        )
         base = (override or "https://{api}.googleapis.com").replace("{api}", api).rstrip("/") + "/"
         base = base.removesuffix(SERVICE_PATHS.get(api, "\0"))
         return base + path
@@ -163,7 +165,7 @@ class Client:
                 )
             except requests.exceptions.RequestException as error:
                 if not repeatable:
-                    raise Interrupted(f"{write.method} {url}: connection lost: {error}") from None
+                    raise LostConnectionError(f"{write.method} {url}: connection lost: {error}") from None
                 if last:
                     raise GcpError(f"{write.method} {url}: no answer after {attempt + 1} attempts: {error}") from None
                 self.sleep(delay(attempt))
@@ -240,7 +242,7 @@ class Client:
             f"{write.method} {url} in project {self.options.get('project')} failed with {response.status_code} {reason}: "
             f"{error.get('message', '')}{advice(response.status_code, reason, info.get('metadata', {}), str(error.get('message', '')))}"
         )
-        kind = Conflict if response.status_code in (409, 412) else GcpError
+        kind = ConflictError if response.status_code in (409, 412) else GcpError
         return kind(text, response.status_code, reason)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from .client import MISSING_LIBRARY, Client, Conflict, GcpError, Interrupted, Json, Write, delay, path_of
+from .client import MISSING_LIBRARY, Client, ConflictError, GcpError, Json, LostConnectionError, Write, delay, path_of
 
 try:
     import yaml
@@ -77,7 +77,9 @@ class Resource:
     delete_query: Mapping[str, str] = field(default_factory=dict)
     output_only: tuple[str, ...] = ()  # below a changed field, yet the server's own
     pending: Callable[[Json], bool] | None = None  # still busy with somebody's earlier operation
+    build: Callable[[Mapping[str, Any]], Json] | None = None  # the options that `fields` does not name
     check: Callable[[Mapping[str, Any]], None] | None = None  # raises GcpError on options that contradict each other
+    explain: Callable[[Client, Json | None, Json | None], Json] | None = None  # more keys of the result when something changes
     required_if: tuple[tuple[str, Any, tuple[str, ...]], ...] = ()
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
 
@@ -92,7 +94,8 @@ class Resource:
         placeholders = set(re.findall(r"\{(\w+)\}", self.path))
         table = {}
         for name in self.spec:
-            rule = self.fields.get(name, Field(path=None) if name in {*COMMON, *placeholders, "state"} else Field())
+            unsaid = Field(path=None) if self.build or name in {*COMMON, *placeholders, "state"} else Field()
+            rule = self.fields.get(name, unsaid)
             if rule.path is not None:
                 table[name] = replace(rule, path=rule.path or camel(name))
         return table
@@ -103,7 +106,7 @@ class Resource:
 
     def wanted(self, params: Mapping[str, Any], creating: bool) -> Json:
         """The user's options as a piece of the API's object."""
-        body: Json = {}
+        body = self.build(params) if self.build else {}
         for name, rule in self.options.items():
             value = params.get(name)
             if value is None or (rule.write_only and not creating):
@@ -140,16 +143,20 @@ def plan(resource: Resource, params: Mapping[str, Any], live: Json | None) -> Pl
         query = {key: value.format(**params) for key, value in made.query.items()}
         body = {key: value.format(**params) if isinstance(value, str) else value for key, value in resource.initial.items()} | want
         write = Write(made.method, path_of(made.path, params), query, body, repeatable=made.repeatable)
-        return Plan([write], body, absent, present | hidden(want, resource.rules))
+        predicted = body
+        for rule in resource.options.values():
+            predicted = without(predicted, str(rule.path)) if rule.write_only else predicted
+        return Plan([write], predicted, absent, present | hidden(want, resource.rules))
     predicted = overlay(want, live, resource.rules)
     before, after = (hidden(shape(side, want, resource.rules), resource.rules) for side in (live, predicted))
     if predicted == live:
         return Plan([], live, before, before)
     for name, rule in resource.options.items():
         if (rule.immutable or resource.update == "none") and at(predicted, str(rule.path)) != at(live, str(rule.path)):
+            old, new = at(live, str(rule.path)), at(predicted, str(rule.path))
             raise GcpError(
-                f"{name} of {path} is {at(live, str(rule.path))!r} and cannot become {at(predicted, str(rule.path))!r} in place. Nothing was changed "
-                "and nothing is ever deleted to be made anew: keep the value, or make a new resource and move over."
+                f"{name} of {path} is {old!r} and cannot become {new!r} in place. Nothing was changed, and nothing is ever "
+                "deleted to be made anew: keep the value, or make a new resource and move over."
             )
     return Plan([update_of(resource, path, live, predicted)], predicted, before, after)
 
@@ -198,9 +205,10 @@ def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "") ->
         if rule.key:
             known = {str(item.get(rule.key)): item for item in old}
             names = [str(item[rule.key]) for item in want]
+            gone = {str(item[rule.key]) for item in want if len(item) > 1 and all(item[key] is None for key in item if key != rule.key)}
             fresh = {str(item[rule.key]): overlay(item, known.get(str(item[rule.key])), rules, path + "[]") for item in want}
-            merged = [fresh.get(name, item) for name, item in known.items() if name in fresh or rule.merge]
-            merged += [fresh[name] for name in names if name not in known]
+            merged = [fresh.get(name, item) for name, item in known.items() if (name in fresh or rule.merge) and name not in gone]
+            merged += [fresh[name] for name in names if name not in known and name not in gone]
         elif rule.unordered:
             merged = old if {canonical(item, rule) for item in old} == {canonical(item, rule) for item in want} else want
         else:
@@ -339,8 +347,18 @@ def start(spec: Callable[[], Json], **rules: Any) -> tuple[AnsibleModule, Client
         raise
 
 
-def converge(module: AnsibleModule, client: Client, api: str, read: Callable[[], Json | None], planner: Callable[[Json | None], Plan]) -> Json:
-    """Read, compare, write; again from the start when somebody else wrote in between or a connection ended half-way."""
+def converge(
+    module: AnsibleModule,
+    client: Client,
+    api: str,
+    read: Callable[[], Json | None],
+    planner: Callable[[Json | None], Plan],
+    answers: bool = False,
+) -> Json:
+    """Read, compare, write; again from the start when somebody else wrote in between or a connection ended half-way.
+
+    `answers`: the last write's answer is the object, so that it need not be read once more.
+    """
     sent: list[str] = []
     first: Plan | None = None
     for attempt in range(ATTEMPTS):
@@ -364,9 +382,9 @@ def converge(module: AnsibleModule, client: Client, api: str, read: Callable[[],
             for write in todo.writes:
                 sent.append(write.summary())
                 answer = client.write(api, write)
-            return result | {"resource": None if todo.predicted is None else answer or read()}
-        except (Conflict, Interrupted) as error:
-            if isinstance(error, Conflict):
+            return result | {"resource": None if todo.predicted is None else (answer if answers else None) or read()}
+        except (ConflictError, LostConnectionError) as error:
+            if isinstance(error, ConflictError):
                 sent.pop()
             if attempt == ATTEMPTS - 1:
                 raise
@@ -391,12 +409,17 @@ def settled(resource: Resource, client: Client, params: Mapping[str, Any]) -> Js
 def run(resource: Resource) -> None:
     """The whole of a module's main()."""
     module, client = start(lambda: resource.spec, required_if=resource.required_if, mutually_exclusive=resource.mutually_exclusive)
+
+    def planner(live: Json | None) -> Plan:
+        todo = plan(resource, module.params, live)
+        if resource.explain and todo.writes:
+            todo.facts.update(resource.explain(client, live, todo.predicted))
+        return todo
+
     try:
         if resource.check:
             resource.check(module.params)
-        result = converge(
-            module, client, resource.api, lambda: settled(resource, client, module.params), lambda live: plan(resource, module.params, live)
-        )
+        result = converge(module, client, resource.api, lambda: settled(resource, client, module.params), planner, answers=True)
     except GcpError as error:
         module.fail_json(msg=str(error))
     result["resource"] = hidden(result["resource"], resource.rules)

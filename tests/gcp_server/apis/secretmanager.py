@@ -41,7 +41,12 @@ def add_version(call: Call) -> Json:
         raise ApiError(400, "INVALID_ARGUMENT", "The checksum of the payload does not match.")
     number = len(call.world.children(f"{secret}/versions")) + 1
     key = f"{secret}/versions/{number}"
-    version: Json = {"name": key.partition("/")[2], "createTime": call.world.now(), "state": "ENABLED", "replicationStatus": {"automatic": {}}}
+    version: Json = {
+        "name": key.partition("/")[2],
+        "createTime": call.world.now(),
+        "state": "ENABLED",
+        "replicationStatus": {"automatic": {}},
+    }
     if "dataCrc32c" in payload:
         version["clientSpecifiedPayloadChecksum"] = True
     version["etag"] = fresh_etag(version)

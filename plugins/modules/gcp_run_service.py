@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_run_service
+short_description: Cloud Run services
+description:
+  - Creates, changes and deletes a Cloud Run service (API v2). A change of the template makes a new revision.
+  - Traffic is not touched; it belongs to M(slipway.stack.gcp_run_traffic), so that a rollout and the desired state never fight.
+version_added: 0.1.0
+author: Slipway maintainers (@slipway)
+extends_documentation_fragment: slipway.stack.gcp
+options:
+  name: {description: The service's name., type: str, required: true}
+  state: {description: Whether the service exists., type: str, choices: [present, absent], default: present}
+  image:
+    description: Container image, by digest (C(REGION-docker.pkg.dev/PROJECT/REPO/NAME@sha256:...)).
+    type: str
+  pinned:
+    description: Refuse images without a digest and secrets without a version number, for a rollback would not bring them back.
+    type: bool
+    default: true
+  command: {description: Replaces the image's entry point., type: list, elements: str}
+  args: {description: Replaces the image's arguments., type: list, elements: str}
+  port: {description: Port that the container listens on., type: int}
+  http2: {description: Speak HTTP/2 in clear text to the container. Needs O(port)., type: bool, default: false}
+  env:
+    description: Plain environment variables. O(env) and O(secrets) are one list - when either is given, what neither names is removed.
+    type: dict
+  secrets:
+    description: Environment variables from Secret Manager, C(NAME=SECRET:VERSION).
+    type: dict
+  secret_files:
+    description: Files from Secret Manager, C(/path/of/file=SECRET:VERSION). Together with the next two it is the whole list of volumes.
+    type: dict
+  cloudsql_instances: {description: Connection names to mount below C(/cloudsql)., type: list, elements: str}
+  buckets: {description: Buckets to mount read-only, C(/path=BUCKET)., type: dict}
+  cpu: {description: CPU limit such as V(2)., type: str}
+  memory: {description: Memory limit such as V(4Gi)., type: str}
+  cpu_throttling: {description: CPU only while a request is served., type: bool}
+  startup_cpu_boost: {description: More CPU while an instance starts., type: bool}
+  min_instances: {description: Instances that are always there., type: int}
+  max_instances: {description: Most instances of a revision., type: int}
+  concurrency: {description: Requests that one instance serves at a time., type: int}
+  cpu_target: {description: CPU use in percent above which instances are added., type: int}
+  timeout: {description: Longest time for a request, such as V(300s)., type: str}
+  service_account: {description: The identity that the code runs as., type: str}
+  execution_environment: {description: Sandbox generation., type: str, choices: [gen1, gen2]}
+  network: {description: VPC network for Direct VPC egress., type: str}
+  subnetwork: {description: Subnetwork for Direct VPC egress., type: str}
+  connector: {description: Serverless VPC Access connector in place of O(network)., type: str}
+  egress: {description: What goes through the VPC., type: str, choices: [PRIVATE_RANGES_ONLY, ALL_TRAFFIC]}
+  ingress:
+    description: Who may reach the service.
+    type: str
+    choices: [INGRESS_TRAFFIC_ALL, INGRESS_TRAFFIC_INTERNAL_ONLY, INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER]
+  default_uri_disabled: {description: Switch the run.app address off., type: bool}
+  invoker_iam_disabled: {description: Let everybody call it without IAM's leave. Prefer M(slipway.stack.gcp_iam_member)., type: bool}
+  startup_probe: {description: Probe in the API's words (httpGet or tcpSocket with periodSeconds and so on)., type: dict}
+  liveness_probe: {description: The same for liveness., type: dict}
+  readiness_probe: {description: The same for readiness., type: dict}
+  labels: {description: All labels of the service; one that is not named is removed., type: dict}
+  description: {description: What the service is., type: str}
+"""
+
+EXAMPLES = r"""
+- name: The API, reachable through the load balancer alone
+  slipway.stack.gcp_run_service:
+    project: demo
+    region: us-central1
+    name: mass-backend
+    image: us-central1-docker.pkg.dev/demo/mass-backend/api@sha256:0000000000000000000000000000000000000000000000000000000000000000
+    port: 8080
+    secrets: {DATABASE_URL: "db-url:3"}
+    cloudsql_instances: ["demo:us-central1:mass-db"]
+    cpu: "2"
+    memory: 4Gi
+    min_instances: 1
+    max_instances: 10
+    ingress: INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER
+"""
+
+RETURN = r"""
+resource: {description: The service as the API shows it; in check mode as it would be., type: dict, returned: always}
+writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}
+"""
+
+from typing import Any
+
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError, Write
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Resource, duration, run, seconds
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.run_template import NESTED, check_pins, template
+
+
+def build(params: Any) -> dict[str, Any]:
+    """The template's parts that several options share."""
+    body = template(params)
+    if params["port"]:
+        body["containers"][0]["ports"] = [{"containerPort": params["port"], "name": "h2c" if params["http2"] else "http1"}]
+    return {"template": body} if body != {"containers": [{}]} else {}
+
+
+def check(params: Any) -> None:
+    check_pins(params)
+    if params["state"] == "present" and not params["image"]:
+        raise GcpError("image is required when state is present")
+
+
+SERVICE = Resource(
+    documentation=DOCUMENTATION,
+    api="run",
+    path="v2/projects/{project}/locations/{region}/services/{name}",
+    create=Write("POST", "v2/projects/{project}/locations/{region}/services", {"serviceId": "{name}"}),
+    etag="etag",
+    delete_query={"etag": "etag"},
+    output_only=("template.revision",),
+    pending=lambda live: bool(live.get("reconciling")),
+    build=build,
+    check=check,
+    fields={
+        "min_instances": Field("template.scaling.minInstanceCount"),
+        "max_instances": Field("template.scaling.maxInstanceCount"),
+        "cpu_target": Field("template.scaling.cpuUtilization", convert=lambda percent: percent / 100),
+        "concurrency": Field("template.maxInstanceRequestConcurrency"),
+        "timeout": Field("template.timeout", convert=duration, normalise=seconds),
+        "service_account": Field("template.serviceAccount"),
+        "execution_environment": Field("template.executionEnvironment", convert=lambda name: f"EXECUTION_ENVIRONMENT_{name.upper()}"),
+        "egress": Field("template.vpcAccess.egress"),
+        "connector": Field("template.vpcAccess.connector"),
+        "ingress": Field(),
+        "default_uri_disabled": Field(),
+        "invoker_iam_disabled": Field(),
+        "labels": Field(exact=True),
+        "description": Field(),
+    },
+    nested=NESTED,
+)
+
+
+def main() -> None:
+    run(SERVICE)
+
+
+if __name__ == "__main__":
+    main()

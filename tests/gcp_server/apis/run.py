@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cloud Run v2: every new template is a revision, traffic goes to revisions, and defaults are filled in."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import uuid
+from typing import Any
+
+from ..crud import Kind, done_operation
+from ..discovery import Json
+from ..world import ApiError, Call, registry
+
+LATEST, REVISION = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
+READY: Json = {"type": "Ready", "state": "CONDITION_SUCCEEDED"}
+
+
+def invalid(message: str) -> ApiError:
+    return ApiError(400, "INVALID_ARGUMENT", message)
+
+
+def fill(template: Json) -> None:
+    """What Cloud Run fills in and shows in every later answer."""
+    template.setdefault("maxInstanceRequestConcurrency", 80)
+    template.setdefault("timeout", "300s")
+    template.setdefault("serviceAccount", "1-compute@developer.gserviceaccount.com")
+    template.setdefault("scaling", {}).setdefault("maxInstanceCount", 100)
+    volumes = {volume["name"] for volume in template.get("volumes", [])}
+    for container in template.get("containers", []):
+        if not container.get("image"):
+            raise invalid("template.containers[0].image: must be set")
+        container.setdefault("resources", {}).setdefault("limits", {})
+        container["resources"]["limits"] = {"cpu": "1000m", "memory": "512Mi"} | container["resources"]["limits"]
+        container["resources"].setdefault("cpuIdle", True)
+        container.setdefault("ports", [{"name": "http1", "containerPort": 8080}])
+        container.setdefault(
+            "startupProbe", {"timeoutSeconds": 240, "periodSeconds": 240, "failureThreshold": 1, "tcpSocket": {"port": 8080}}
+        )
+        for mount in container.get("volumeMounts", []):
+            if mount["name"] not in volumes:
+                raise invalid(f"volumeMounts: there is no volume {mount['name']!r}")
+        for variable in container.get("env", []):
+            if "value" in variable and "valueSource" in variable:
+                raise invalid(f"env {variable['name']}: value and valueSource exclude each other")
+
+
+def on_service(call: Call, new: Json, old: Json | None) -> None:
+    if call.query.get("validateOnly"):
+        raise ApiError(501, "UNIMPLEMENTED", "validateOnly")
+    path = new["name"]
+    name = path.rpartition("/")[2]
+    new.setdefault("ingress", "INGRESS_TRAFFIC_ALL")
+    new.setdefault("launchStage", "GA")
+    if "containers" not in new.get("template", {}):
+        raise invalid("template.containers: at least one container is required")
+    fill(new["template"])
+    new["generation"] = str(int((old or {}).get("generation", "0")) + 1)
+    new["observedGeneration"] = new["generation"]
+    if old is None:
+        digest = hashlib.sha256(path.encode()).hexdigest()[:10]
+        region = path.split("/")[3]
+        new |= {
+            "uid": str(uuid.uuid4()),
+            "createTime": call.world.now(),
+            "creator": "tester@example.com",
+            "uri": f"https://{name}-{digest}-{region}.a.run.app",
+        }
+        new["urls"] = [new["uri"]]
+    new["updateTime"] = call.world.now()
+    if old is None or new["template"] != old["template"]:
+        add_revision(call, new, name)
+    new.setdefault("traffic", [{"type": LATEST, "percent": 100}])
+    check_traffic(call, new)
+    new["terminalCondition"] = READY
+    new.pop("reconciling", None)
+
+
+def add_revision(call: Call, service: Json, name: str) -> None:
+    revision = service["template"].pop("revision", None) or f"{name}-{int(service['generation']):05d}-{uuid.uuid4().hex[:3]}"
+    path = f"{service['name']}/revisions/{revision}"
+    if f"run/{path}" in call.world.objects:
+        raise ApiError(409, "ALREADY_EXISTS", f"Revision named '{revision}' with different configuration already exists.")
+    content = copy.deepcopy(service["template"])
+    call.world.objects[f"run/{path}"] = content | {
+        "name": path,
+        "createTime": call.world.now(),
+        "generation": service["generation"],
+        "service": service["name"],
+        "conditions": [READY],
+        "etag": '"revision"',
+    }
+    service["latestCreatedRevision"] = service["latestReadyRevision"] = path
+
+
+def check_traffic(call: Call, service: Json) -> None:
+    total = sum(target.get("percent", 0) for target in service["traffic"])
+    if total != 100:
+        raise invalid(f"traffic: the percents add up to {total}, they must add up to 100")
+    tags = [target["tag"] for target in service["traffic"] if target.get("tag")]
+    if len(tags) != len(set(tags)):
+        raise invalid("traffic: a tag is used twice")
+    statuses = []
+    for target in service["traffic"]:
+        if target.get("type") == REVISION and f"run/{service['name']}/revisions/{target.get('revision')}" not in call.world.objects:
+            raise ApiError(400, "FAILED_PRECONDITION", f"Revision '{target.get('revision')}' is not found.")
+        status: dict[str, Any] = {key: value for key, value in target.items() if value}
+        if target.get("type") != REVISION:
+            status["revision"] = service["latestReadyRevision"].rpartition("/")[2]
+        if target.get("tag"):
+            status["uri"] = service["uri"].replace("https://", f"https://{target['tag']}---")
+        statuses.append(status)
+    service["trafficStatuses"] = statuses
+
+
+Kind(
+    "run.projects.locations.services",
+    items="services",
+    id_from="serviceId",
+    etag="etag",
+    operation="done",
+    without_mask="replace",
+    busy={"reconciling": True},
+    busy_update={"reconciling": True},
+    on_write=on_service,
+)
+Kind("run.projects.locations.services.revisions", items="revisions", operation="done", verbs=("get", "list", "delete"))
+registry.method("run.projects.locations.operations.get")(done_operation)
