@@ -144,12 +144,22 @@ def test_failed_build_names_the_command_and_leaves_the_running_release(host: Hos
     assert about(host)["release"] == before
 
 
-def test_killed_build_is_cleared_away_and_never_looks_complete(host: Host, platform: str) -> None:
-    host.check_output("mkdir -p /opt/hello/releases/tree-killed/venv")
-    done = deploy(platform, hello_path=str(SCENARIO / "files/hello"))
+def test_killed_build_is_cleared_away_and_never_looks_complete(host: Host, platform: str, source: Path) -> None:
+    (source / "version.txt").write_text("3\n")
+    deploying = threading.Thread(target=deploy, args=(platform,), kwargs={
+        "hello_path": str(source), "api_post_install_commands": ["sleep 61"],
+    })  # fmt: skip
+    deploying.start()
+    host.check_output("timeout 60 sh -c 'until pgrep -fx \"sleep 61\"; do sleep 0.2; done'")
+    build = host.check_output("pgrep -fx 'sleep 61'")
+    host.check_output(f"kill -9 $(ps -o ppid= -p {build}) {build}")
+    deploying.join()
+    unfinished = host.check_output("cd /opt/hello/releases && for name in *; do test -e $name/release.json || echo $name; done")
+    assert len(unfinished.split()) == 1
+    done = deploy(platform, hello_path=str(source))
     assert done.returncode == 0, done.stdout
-    assert not host.file("/opt/hello/releases/tree-killed").exists
-    assert about(host)["version"] == "1"
+    assert not host.file(f"/opt/hello/releases/{unfinished}").exists
+    assert about(host)["version"] == "3"
 
 
 def test_fewer_instances_stop_the_surplus(host: Host, platform: str) -> None:
