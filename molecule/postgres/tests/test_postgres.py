@@ -1,4 +1,4 @@
-"""What postgres promises: the listed hosts get in with TLS and a password, roles have their rights and no more, and a mistake is put back."""
+"""What postgres promises: listed hosts get in with TLS and a password, roles have their rights and no more, mistakes are put back."""
 
 import asyncio
 import re
