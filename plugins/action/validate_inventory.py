@@ -21,6 +21,7 @@ except ImportError:  # a core that does not keep origins: problems then name the
 
 COLLECTION = Path(__file__).resolve().parents[2]
 ON_EVERY_HOST = {"hardening", "firewall", "monitoring"}
+PLACES = {"inventory_file", "inventory_dir", "inventory_hostname", "inventory_hostname_short", "group_names"}
 WIRING = COLLECTION / "playbooks" / "vars" / "wiring.yml"
 
 Spec = dict[str, dict[str, Any]]
@@ -115,16 +116,12 @@ class ActionModule(ActionBase):
     def inventory_variables(self, entry: Any) -> Mapping[str, Any]:
         """What the inventory and -e give to a host, without Ansible's own variables."""
         everything = self.manager.get_vars(host=entry, include_hostvars=False)
-        own = self.manager._get_magic_variables(play=None, host=entry, task=None, include_hostvars=False)
-        facts = {
-            "slipway_inventory_valid",
-            "inventory_file",
-            "inventory_dir",
-            "inventory_hostname",
-            "inventory_hostname_short",
-            "group_names",
-        }
-        return {name: value for name, value in everything.items() if name not in own and name not in facts}
+        others: set[str] = set(self.manager._get_magic_variables(play=None, host=entry, task=None, include_hostvars=False)) | PLACES
+        # What tasks of this run registered, set or learned about the host.
+        for learned in (self.manager._vars_cache, self.manager._nonpersistent_fact_cache):
+            others |= set(learned.get(entry.name, {}))
+        others |= set(everything.get("ansible_facts", {}))
+        return {name: value for name, value in everything.items() if name not in others}
 
     def context(self, host: str, entry: Any) -> dict[str, Any]:
         """Variables as the roles of `host` will see them: defaults, inventory, wiring."""
