@@ -15,7 +15,7 @@ from testinfra.host import Host
 
 NAME = "shop.example"
 INTERNAL = "127.0.0.1"
-# Every address of 127.0.0.0/8 is this host, only 127.0.0.1 is internal. Every request comes from another client: none uses up the next one's limit.
+# Every address of 127.0.0.0/8 is this host, only 127.0.0.1 is internal. A new client each time: none uses up the next one's limit.
 CLIENTS = (f"127.9.{number // 250}.{number % 250 + 1}" for number in itertools.count())
 HEADERS = {
     "strict-transport-security": "max-age=63072000; includeSubDomains",
@@ -135,7 +135,7 @@ def restored(platform: str) -> Iterator[None]:
 
 
 def test_https_with_the_certificate_and_http_2(host: Host) -> None:
-    trusted = host.check_output("ls /etc/nginx/tls/*.crt")
+    trusted = host.check_output("ls /etc/nginx/tls/self-signed-*.crt")
     for name in (NAME, "www.shop.example"):
         command = f"curl --silent --output /dev/null --cacert {trusted} --resolve {name}:443:{INTERNAL}"
         assert host.check_output(f"{command} --write-out '%{{http_code}} %{{http_version}}' https://{name}/") == "200 2"

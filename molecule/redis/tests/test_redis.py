@@ -189,7 +189,7 @@ def test_passwords_are_nowhere_to_be_read(host: Host) -> None:
     assert found.split() == ["/etc/redis/admin.password"]
     assert host.file("/etc/redis/admin.password").mode == 0o600
     processes = host.run(
-        "for pid in $(pgrep redis-server); do cd /proc/$pid; grep --fixed-strings --count --file /run/molecule-secrets environ cmdline; done"
+        "for pid in $(pgrep redis-server); do cd /proc/$pid; grep --fixed-strings -c --file /run/molecule-secrets environ cmdline; done"
     ).stdout.split()
     assert len(processes) == 4
     assert all(line.endswith(":0") for line in processes)
