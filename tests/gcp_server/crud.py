@@ -295,7 +295,8 @@ def status_operation(call: Call) -> Json:
 def advance(operation: Operation, style: str) -> Json:
     answer = operation.answer
     finished = answer.get("done") or answer.get("status") == "DONE"
-    if operation.polls <= 0 and not finished:
+    ripe = operation.polls <= 0 if operation.until is None else time.monotonic() >= operation.until
+    if ripe and not finished:
         if operation.error:
             operation.undo()
             answer["error"] = (
@@ -314,9 +315,9 @@ def advance(operation: Operation, style: str) -> Json:
 
 
 def tick(world: World) -> None:
-    """Operations go on when nobody looks, except for those that a fault slows down."""
+    """Operations go on when nobody looks."""
     for operation in world.operations.values():
-        if operation.polls <= world.polls and time.monotonic() - operation.started > UNWATCHED_SECONDS:
+        if time.monotonic() - operation.started > UNWATCHED_SECONDS:
             operation.polls = 0
             advance(operation, "status" if "kind" in operation.answer else "done")
 

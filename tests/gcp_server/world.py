@@ -68,7 +68,7 @@ class Fault:
     message: str = "injected"
     headers: dict[str, str] = field(default_factory=dict)
     details: list[Json] = field(default_factory=list)
-    polls: int = 3
+    seconds: float = 0.0
     race: Callable[[World], None] | None = None  # another client's write, just before this request is looked at
 
 
@@ -81,6 +81,7 @@ class Operation:
     finish: Callable[[], Json]
     undo: Callable[[], None]
     error: Json | None = None
+    until: float | None = None  # a slow one, whoever looks
     started: float = field(default_factory=time.monotonic)
 
 
@@ -156,9 +157,10 @@ class World:
         text = f"{call.method.verb} {call.method.api} {call.path}"
         slow = self.fault(text, {"operation_slow"})
         fails = self.fault(text, {"operation_fails"})
-        polls = slow.polls if slow else self.polls
         error = {"code": 9, "message": fails.message, "reason": fails.reason} if fails else None
-        self.operations[f"{call.method.api}/{answer['name']}"] = Operation(answer, polls, finish, undo, error)
+        self.operations[f"{call.method.api}/{answer['name']}"] = Operation(
+            answer, self.polls, finish, undo, error, time.monotonic() + slow.seconds if slow else None
+        )
         return copy.deepcopy(answer)
 
     def poll(self, api: str, name: str) -> Operation:

@@ -16,13 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 try:
-    import google.auth
-    import google.oauth2.credentials
-    import google.oauth2.service_account
     import requests
     from google.auth import exceptions as auth_exceptions
-    from google.auth import impersonated_credentials
-    from google.auth.transport.requests import AuthorizedSession
 
     MISSING_LIBRARY = None
 except ImportError as error:  # pragma: no cover - reported by the module, with the install hint
@@ -82,21 +77,34 @@ def path_of(template: str, values: Mapping[str, Any]) -> str:
     return re.sub(r"\{(\w+)\}", segment, template)
 
 
-def credentials_for(options: Mapping[str, Any]) -> Any:
+def session_for(options: Mapping[str, Any]) -> Any:
     """Options before environment, environment before application default credentials; impersonation wraps any of them."""
     token = options.get("access_token")
     contents = options.get("service_account_contents")
     file = options.get("service_account_file")
     if not (token or contents or file):
         token = os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN") or os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN")
+    target = options.get("impersonate_service_account") or os.environ.get("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
+    if token and not target:
+        # google-auth's machinery for keys and refreshing takes half of a module's start, and a bare token needs none of it.
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {token}"
+        return session
+    import google.auth
+    import google.oauth2.credentials
+    from google.auth import impersonated_credentials
+    from google.auth.transport.requests import AuthorizedSession
+    from google.oauth2.service_account import Credentials as KeyCredentials
+
+    source: Any
     try:
         if token:
             source = google.oauth2.credentials.Credentials(token)  # type: ignore[no-untyped-call]
         elif contents:
             info = json.loads(contents) if isinstance(contents, str) else contents
-            source = google.oauth2.service_account.Credentials.from_service_account_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
+            source = KeyCredentials.from_service_account_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
         elif file:
-            source = google.oauth2.service_account.Credentials.from_service_account_file(file, scopes=SCOPES)  # type: ignore[no-untyped-call]
+            source = KeyCredentials.from_service_account_file(file, scopes=SCOPES)  # type: ignore[no-untyped-call]
         else:
             source, _project = google.auth.default(scopes=SCOPES)
     except (auth_exceptions.GoogleAuthError, OSError, ValueError) as error:
@@ -106,12 +114,11 @@ def credentials_for(options: Mapping[str, Any]) -> Any:
             f"no usable Google credentials: {detail}. Set access_token, service_account_file or service_account_contents, "
             "or run `gcloud auth application-default login`, or run where a service account is attached."
         ) from None
-    target = options.get("impersonate_service_account") or os.environ.get("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
     if target:
         source = impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
             source_credentials=source, target_principal=target, target_scopes=SCOPES, delegates=options.get("impersonation_delegates") or []
         )
-    return source
+    return AuthorizedSession(source)  # type: ignore[no-untyped-call]
 
 
 class Client:
@@ -120,7 +127,7 @@ class Client:
     def __init__(self, options: Mapping[str, Any], session: Any = None, sleep: Callable[[float], None] = time.sleep) -> None:
         self.options = options
         self.sleep = sleep
-        self.session = session or AuthorizedSession(credentials_for(options), default_host=None)  # type: ignore[no-untyped-call]
+        self.session = session or session_for(options)
 
     # -- requests --------------------------------------------------------------------------------------------------
 
