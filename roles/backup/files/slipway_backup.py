@@ -20,12 +20,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 CONFIGURATION = Path("/etc/slipway/backup")
 STAMP = "%Y%m%dT%H%M%SZ"
 PARTIAL = ".partial-"
+NOTHING = Path(os.devnull)
 REDIS_PATIENCE = 3600
 
 
@@ -35,13 +37,11 @@ class BackupError(Exception):
 
 def run(command: list[str], user: str | None = None, stdin: Path | None = None, stdout: Path | None = None) -> str:
     """Run a command, as another user where wanted, and give its output; BackupError with its last words when it fails."""
-    with open(stdin or os.devnull, "rb") as source, open(stdout or os.devnull, "wb") as target:
+    with (stdin or NOTHING).open("rb") as source, (stdout or NOTHING).open("wb") as target:
         account: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
         done = subprocess.run(
             command, stdin=source, stdout=target if stdout else subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", check=False, **account
         )
-        if stdout:
-            os.fsync(target.fileno())
     if done.returncode:
         raise BackupError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
     return (done.stdout or b"").decode()
@@ -57,7 +57,7 @@ def dump_postgres(job: dict[str, Any], folder: Path) -> None:
         if "; Archive created at" not in listing:
             raise BackupError(f"pg_restore --list found no archive in {dump.name}")
         # The list is at the front of the file. Only unpacking all of it finds a dump that ends too soon.
-        run(["pg_restore", "--file=-"], stdin=dump, stdout=Path(os.devnull))
+        run(["pg_restore", "--file=-"], stdin=dump, stdout=NOTHING)
     run(["pg_dumpall", *at, "--globals-only"], user="postgres", stdout=folder / "globals.sql")
 
 
@@ -154,7 +154,7 @@ def copy_elsewhere(job: dict[str, Any], store: Path, backup: Path, now: float) -
 
 def metrics(job: dict[str, Any], store: Path, started: float, code: int) -> None:
     """What the node exporter shows. The newest complete backup on disk is the truth, not this run."""
-    kept = stamps(os.listdir(store)) if store.is_dir() else []
+    kept = stamps([path.name for path in store.iterdir()]) if store.is_dir() else []
     size = sum(path.stat().st_size for path in (store / kept[-1]).iterdir()) if kept else 0
     newest = calendar.timegm(time.strptime(kept[-1], STAMP)) if kept else 0
     values = {
@@ -186,7 +186,7 @@ def main(name: str) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             backup = write_backup(job, store)
-            for old in expired(os.listdir(store), job["keep_days"], started):
+            for old in expired([path.name for path in store.iterdir()], job["keep_days"], started):
                 shutil.rmtree(store / old)
             print(f"{backup} is complete")
             copy_elsewhere(job, store, backup, started)
