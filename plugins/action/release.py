@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
         # Roles hand over every key, empty when it does not apply.
         source = {key: value for key, value in source.items() if value not in (None, "")}
         base = Path(self._loader.get_basedir())
-        cache = Path(constants.config.get_config_value("DEFAULT_LOCAL_TMP")).parent / "slipway-git"
+        cache = Path(constants.ANSIBLE_HOME) / "slipway-git"
         try:
             payload = described({"requirements": "", **source} if source.get("type") in ("file", "package") else source, base, cache)
             arguments.update(source=source, payload=vars(payload))

@@ -1,0 +1,70 @@
+"""What the role promises over time: stops are warm, a broken release is taken back, an outage restarts nobody."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from deployment import PASSWORD, SCENARIO, deploy, processes, python, versions
+from testinfra.host import Host
+
+Hosts = Mapping[str, Host]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of the application that a test may change."""
+    return Path(shutil.copytree(SCENARIO / "files/jobs", tmp_path / "jobs"))
+
+
+def test_broker_outage_restarts_no_worker_and_active_means_consuming(hosts: Hosts) -> None:
+    before = {name: processes(host) for name, host in hosts.items()}
+    for host in hosts.values():
+        host.check_output("systemctl stop redis-server")
+    try:
+        for host in hosts.values():
+            host.check_output("systemctl restart --no-block celery-worker@heavy.service")
+        time.sleep(6)
+        for host in hosts.values():
+            assert host.check_output("systemctl is-active celery-worker@heavy.service || true") == "activating"
+    finally:
+        for host in hosts.values():
+            host.check_output("systemctl start redis-server")
+    for name, host in hosts.items():
+        assert versions(host) == "1 1"
+        assert processes(host)[0] == before[name][0]
+
+
+def test_new_release_lets_a_task_finish_and_restarts_every_worker(hosts: Hosts, source: Path) -> None:
+    (source / "version.txt").write_text("2\n")
+    tasks = {name: python(host, "print(jobs.long.delay(12).id)") for name, host in hosts.items()}
+    done = deploy(hosts, jobs_path=str(source))
+    assert done.returncode == 0, done.stdout
+    assert PASSWORD not in done.stdout
+    for name, host in hosts.items():
+        assert python(host, f"r = jobs.app.AsyncResult('{tasks[name]}'); print(r.get(timeout=20), r.status)") == "1 SUCCESS"
+        assert versions(host) == "2 2"
+
+
+def test_release_whose_workers_do_not_consume_is_taken_back(hosts: Hosts, source: Path) -> None:
+    before = {name: host.file("/opt/jobs/current-workers").linked_to for name, host in hosts.items()}
+    (source / "jobs.py").write_text("raise RuntimeError('this release is broken')\n")
+    done = deploy(hosts, jobs_path=str(source))
+    assert done.returncode != 0
+    assert "this release is broken" in done.stdout
+    for name, host in hosts.items():
+        assert host.file("/opt/jobs/current-workers").linked_to == before[name]
+        assert versions(host) == "2 2"
+
+
+def test_beat_and_queues_that_are_not_wanted_go_away(hosts: Hosts) -> None:
+    queues = [{"name": "default", "queues": ["default", "heavy"]}]
+    done = deploy(hosts, celery_workers_beat=False, celery_workers_flower=False, celery_workers_queues=queues)
+    assert done.returncode == 0, done.stdout
+    for host in hosts.values():
+        assert host.run("pgrep -f '[c]elery.*beat'").rc == 1
+        for name in ("celery-beat", "celery-flower", "celery-worker@heavy"):
+            assert not host.service(name).is_running
+            assert host.run(f"systemctl is-enabled {name}").rc != 0
+        assert versions(host) == "1 1"
