@@ -53,7 +53,7 @@ def ensure() -> None:
             "  sudo apt-get install docker.io && sudo usermod -aG docker $USER\n"
             "(log in again afterwards), or run this command as root and Slipway does it."
         )
-    if not shutil.which("dockerd"):
+    if not (shutil.which("docker") and shutil.which("dockerd")):
         _install()
     _start()
 
@@ -74,7 +74,9 @@ def _install() -> None:
         )
     print("Installing docker.io from the distribution: the lab's hosts are containers.", flush=True)
     _apt("update", "-q")
-    _apt("install", "-y", "-q", "--no-install-recommends", "docker.io", "iptables")
+    # From Debian 13 on the command docker is a package of its own.
+    client = subprocess.run(["apt-cache", "show", "docker-cli"], capture_output=True, check=False)
+    _apt("install", "-y", "-q", "--no-install-recommends", "docker.io", "iptables", *(["docker-cli"] if client.returncode == 0 else []))
 
 
 def apt_install(package: str, purpose: str) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from slipway.errors import SlipwayError
 
 RELEASES = {"debian12": "bookworm", "debian13": "trixie"}
 RECIPE_LABEL = "slipway.recipe"
+INSTALLING = threading.Lock()  # two releases are built at once; apt allows one at a time
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -103,8 +105,9 @@ def _base(release: str) -> str:
 
 
 def _bootstrap(release: str, image: str) -> None:
-    if not shutil.which("mmdebstrap"):
-        engine.apt_install("mmdebstrap", "a base image without a registry")
+    with INSTALLING:
+        if not shutil.which("mmdebstrap"):
+            engine.apt_install("mmdebstrap", "a base image without a registry")
     keyring = [f"--keyring={KEYRING}"] if KEYRING.is_file() else []
     mirror = _mirrors().get("MIRROR")
     with TemporaryDirectory() as folder:
