@@ -136,7 +136,8 @@ class ActionModule(ActionBase):
         saves, restores = [], []
         for path in (str(file["path"]) for file in arguments["state"].get("files", [])):
             target, staged = shlex.quote(path), shlex.quote(f"{path}.slipway-undo")
-            saves.append(f'if [ -e {target} ] || [ -L {target} ]; then cp -a --parents {target} "$undo.new/files"; fi')
+            kept = '"$undo.new/files"' + target
+            saves.append(f'if [ -e {target} ] || [ -L {target} ]; then mkdir -p "$(dirname {kept})"; cp -a {target} {kept}; fi')
             restores.append(
                 f'if [ -e "$undo/files"{target} ] || [ -L "$undo/files"{target} ]; then '
                 f'cp -a "$undo/files"{target} {staged} && mv -fT {staged} {target}; else rm -f {target}; fi'
@@ -156,7 +157,9 @@ class ActionModule(ActionBase):
                 f"{self._name}: an earlier change still waits for its confirmation. The host puts it back by itself; run again in a minute."
             )
         if armed["rc"] != 0:
-            raise AnsibleActionFail(f"{self._name}: the host's undo timer could not be armed, nothing was changed: {armed['stderr']}")
+            raise AnsibleActionFail(
+                f"{self._name}: the host's undo timer could not be armed, nothing was changed: {armed['stdout']}{armed['stderr']}"
+            )
 
     def _confirm(self, before: str, deadline: float) -> str | None:
         """Cancel the timer through a connection that did not exist before; the reason if that fails."""
