@@ -56,14 +56,31 @@ class Run:
         return "\n".join(found)
 
 
+def slipway(*arguments: str) -> None:
+    """A command of the driver, as a user types it."""
+    subprocess.run([str(BIN / "slipway"), *arguments], cwd=ROOT, env=environment(), check=True)
+
+
 class Site:
     """An inventory and the hosts it names."""
 
-    def __init__(self, inventory: str, logs: Path) -> None:
+    def __init__(self, inventory: str) -> None:
         self.inventory = ROOT / "inventories" / inventory
         self.name = inventory
-        self.logs = logs
-        logs.mkdir(parents=True, exist_ok=True)
+        self.logs = ROOT / ".slipway" / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    def fresh(self) -> Site:
+        """This site on new hosts, with their administrator and nothing else. Any other lab of the checkout goes away."""
+        slipway("lab", "down")
+        return self.up()
+
+    def up(self) -> Site:
+        """This site's hosts as they are; made where they are missing."""
+        slipway("lab", "up", "--inventory", self.name)
+        slipway("secrets", "init", f"inventories/{self.name}")
+        self.play(playbook="playbooks/bootstrap.yml").succeeded()
+        return self
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
         """The command line a user would type."""
@@ -125,9 +142,8 @@ class Site:
 
     def shell(self, host: str, script: str, check: bool = True) -> str:
         """Run a script as root on a host over ssh, as `slipway lab ssh` does; standard output."""
-        arguments = ["--inventory", self.name] if self.name != "lab" else []
         done = subprocess.run(
-            [str(BIN / "slipway"), "lab", "ssh", *arguments, host, "sudo bash -s"],
+            [str(BIN / "slipway"), "lab", "ssh", "--inventory", self.name, host, "sudo bash -s"],
             cwd=ROOT,
             env=environment(),
             input=script,

@@ -1,20 +1,23 @@
-"""The lab that the end-to-end tests left running; built here when it is not there, and taken down at the end."""
+"""The sites that the fault tests break."""
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.site import BIN, ROOT, Site
+from tests.site import Site, slipway
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab() -> Iterator[Site]:
-    """Three converged hosts."""
-    subprocess.run([str(BIN / "slipway"), "lab", "up"], cwd=ROOT, check=True)
-    subprocess.run([str(BIN / "slipway"), "secrets", "init", "inventories/lab"], cwd=ROOT, check=True)
-    site = Site("lab", ROOT / ".slipway" / "logs")
-    site.play(playbook="playbooks/bootstrap.yml").succeeded()
+    """Three converged hosts: those that the end-to-end tests left, or new ones."""
+    site = Site("lab").up()
     site.play().succeeded()
     yield site
-    subprocess.run([str(BIN / "slipway"), "lab", "down"], cwd=ROOT, check=True)
+    slipway("lab", "down")
+
+
+@pytest.fixture(scope="module")
+def single() -> Iterator[Site]:
+    """One new host for everything."""
+    yield Site("single").fresh()
+    slipway("lab", "down")
