@@ -42,7 +42,7 @@ def converge(platform: str) -> Converge:
         environment = {
             **os.environ,
             "ANSIBLE_CONFIG": str(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORCE_COLOR": "0",
         }
         done = subprocess.run([*command, str(folder / "converge.yml")], env=environment, capture_output=True, text=True, check=False)
         return Run(done.returncode, not re.search(r"changed=0 ", done.stdout), re.sub(r"\s+", " ", done.stdout + done.stderr))

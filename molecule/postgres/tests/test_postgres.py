@@ -213,6 +213,16 @@ def test_new_password_replaces_the_old_one(host: Host, address: str, converge: C
     assert as_role(host, "report", "select 1", address, database="report")[0] == 0
 
 
+def test_pgdg_is_a_signed_source_of_its_own(host: Host, platform: str, converge: Converge) -> None:
+    version, release = {"debian12": ("15", "bookworm"), "debian13": ("17", "trixie")}[platform]
+    done = converge("--check", "--diff", postgres_repository="pgdg", postgres_version=version)
+    assert done.code == 0, done.told
+    key = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
+    for line in ("+URIs: https://apt.postgresql.org/pub/repos/apt", f"+Suites: {release}-pgdg", f"+Signed-By: {key}"):
+        assert line in done.told
+    assert host.file(key).contains("BEGIN PGP PUBLIC KEY BLOCK")
+
+
 def test_mistakes_are_named(converge: Converge) -> None:
     for variables, words in (
         ({"postgres_version": "14"}, ["postgres_version", "14", "15, 16, 17, 18"]),
