@@ -36,10 +36,7 @@ def plain(description: Any) -> str:
 
 def shown(value: Any) -> str:
     """A default, short enough for a table."""
-    if isinstance(value, str):
-        text = f'"{value}"' if value == "" or value != value.strip() else value
-    else:
-        text = json.dumps(value)
+    text = value if isinstance(value, str) and value else json.dumps(value)
     text = re.sub(r"\s+", " ", text).replace("|", "\\|").strip()
     return "`" + (text if len(text) <= 70 else text[:67] + "...") + "`"
 

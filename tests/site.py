@@ -131,7 +131,9 @@ class Site:
     def variables(self, host: str) -> dict[str, Any]:
         """The inventory's own variables of a host."""
         command = [str(BIN / "ansible-inventory"), "-i", str(self.inventory), "--host", host]
-        found: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True).stdout)
+        found: dict[str, Any] = json.loads(
+            subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True).stdout
+        )
         return found
 
     def hosts(self) -> list[str]:

@@ -138,9 +138,11 @@ def test_no_secret_is_world_readable_on_the_hosts(lab: Site, tmp_path: Path) -> 
         trap 'rm -f /root/.patterns' EXIT
         umask 077
         cat > /root/.patterns <<'EOT'\n{patterns}\nEOT
-        find /etc /opt /var/lib /var/log /run /tmp /srv -xdev -type f -perm -o=r -size -5M -print0 2>/dev/null | xargs -0r grep -lFf /root/.patterns || true
+        find /etc /opt /var/lib /var/log /run /tmp /srv -xdev -type f -perm -o=r -size -5M -print0 2>/dev/null |
+          xargs -0r grep -lFf /root/.patterns || true
         for process in /proc/[0-9]*; do
-          [ "${{process#/proc/}}" = $$ ] || tr '\\0' ' ' < $process/cmdline 2>/dev/null | grep -qFf /root/.patterns && echo "argv of $process"
+          [ "${{process#/proc/}}" = $$ ] && continue
+          tr '\\0' ' ' < $process/cmdline 2>/dev/null | grep -qFf /root/.patterns && echo "argv of $process"
         done
         journalctl --no-pager 2>/dev/null | grep -cFf /root/.patterns | sed 's/^/journal lines: /' | grep -v ': 0$' || true
         """

@@ -116,7 +116,12 @@ def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("host", "unit"),
-    [("data1", "postgresql@*-main.service"), ("data1", "redis-server@broker.service"), ("data1", "pgbouncer.service"), ("app1", "api@8000.service")],
+    [
+        ("data1", "postgresql@*-main.service"),
+        ("data1", "redis-server@broker.service"),
+        ("data1", "pgbouncer.service"),
+        ("app1", "api@8000.service"),
+    ],
 )
 def test_a_killed_service_comes_back(lab: Site, url: str, host: str, unit: str) -> None:
     lab.shell(host, f"systemctl kill --signal=SIGKILL '{unit}'; sleep 1")
