@@ -177,11 +177,8 @@ class ActionModule(ActionBase):
         """Where a program on standard input is not possible (async, a become method that needs a terminal): Ansible's own wrapper."""
         for want in payload["files"]:
             want.pop("template_text", None)  # all words of a secret file are masked then
-        result: dict[str, Any] = self._execute_module(
-            module_name="slipway.stack.state", module_args=payload, task_vars=variables, wrap_async=bool(self._task.async_val)
-        )
-        result.pop("invocation", None)  # it would repeat every file's content
-        return result
+        asynchronous = bool(self._task.async_val)
+        return dict(self._execute_module(module_name="slipway.stack.state", module_args=payload, task_vars=variables, wrap_async=asynchronous))
 
 
 def _packed(text: str) -> str:

@@ -465,18 +465,24 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.stack.plugins.module_utils.state import engine, spec
 
 
+class Module(AnsibleModule):
+    """The arguments hold whole files, which belong neither into the host's system log nor into the result."""
+
+    def _log_invocation(self) -> None:
+        pass
+
+
 def main() -> None:
-    # no_log: the arguments hold whole files, which do not belong into the host's system log
-    module = AnsibleModule(argument_spec=spec.ARGUMENT_SPEC, supports_check_mode=True, no_log=True)
+    module = Module(argument_spec=spec.ARGUMENT_SPEC, supports_check_mode=True)
     try:
         payload = spec.normalise(module.params, rendered=True)
     except spec.SpecError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), invocation={})
     payload.update(check=module.check_mode, diff=module._diff)
     result = engine.Engine(payload).run()
     if result.pop("failed", False):
-        module.fail_json(**result)
-    module.exit_json(**result)
+        module.fail_json(invocation={}, **result)
+    module.exit_json(invocation={}, **result)
 
 
 if __name__ == "__main__":
