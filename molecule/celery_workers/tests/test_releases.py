@@ -1,6 +1,8 @@
 """What the role promises over time: stops are warm, a broken release is taken back, an outage restarts nobody."""
 
 import shutil
+import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,12 +40,20 @@ def test_broker_outage_restarts_no_worker_and_active_means_consuming(hosts: Host
 
 def test_new_release_lets_a_task_finish_and_restarts_every_worker(hosts: Hosts, source: Path) -> None:
     (source / "version.txt").write_text("2\n")
-    tasks = {name: python(host, "print(jobs.long.delay(12).id)") for name, host in hosts.items()}
-    done = deploy(hosts, jobs_path=str(source))
-    assert done.returncode == 0, done.stdout
-    assert PASSWORD not in done.stdout
+    finished: list[subprocess.CompletedProcess[str]] = []
+    deploying = threading.Thread(target=lambda: finished.append(deploy(hosts, jobs_path=str(source))))
+    deploying.start()
+    tasks = {}
+    for name, host in hosts.items():  # the new release is built: the restart is near
+        host.check_output("timeout 120 sh -c 'until test $(ls /opt/jobs/releases/*/release.json | wc -l) = 2; do sleep 0.1; done'")
+        tasks[name] = python(host, "print(jobs.long.delay(12).id)")
+    deploying.join()
+    assert finished[0].returncode == 0, finished[0].stdout
+    assert PASSWORD not in finished[0].stdout
     for name, host in hosts.items():
         assert python(host, f"r = jobs.app.AsyncResult('{tasks[name]}'); print(r.get(timeout=20), r.status)") == "1 SUCCESS"
+        log = host.check_output("journalctl --no-pager --output=cat -u celery-worker@default.service")
+        assert 0 < log.rindex("Warm shutdown") < log.index(f"Task long[{tasks[name]}] succeeded")
         assert versions(host) == "2 2"
 
 
