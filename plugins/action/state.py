@@ -178,7 +178,8 @@ class ActionModule(ActionBase):
         for want in payload["files"]:
             want.pop("template_text", None)  # all words of a secret file are masked then
         asynchronous = bool(self._task.async_val)
-        return dict(self._execute_module(module_name="slipway.stack.state", module_args=payload, task_vars=variables, wrap_async=asynchronous))
+        done = self._execute_module(module_name="slipway.stack.state", module_args=payload, task_vars=variables, wrap_async=asynchronous)
+        return dict(done)
 
 
 def _packed(text: str) -> str:

@@ -13,7 +13,7 @@ from .prediction import Prediction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 
 class Engine:
@@ -97,9 +97,7 @@ class Engine:
         for journal in transaction.left_behind():
             journal.clean_temporary()
             if journal.data["phase"] == "back":
-                self.result["put_back"] += journal.put_back()
-                units.daemon_reload(self.deadline)
-                self.bring_back_units(journal.data["units"])
+                self.restore(journal.data["units"], journal.put_back)
                 journal.forget(journal.paths())
                 self.prediction.report("recovery", journal.folder, ["a killed put-back was completed"], "put back")
             elif not journal.data["entries"]:
@@ -223,24 +221,31 @@ class Engine:
         failed_unit = error.facts.get("unit") if isinstance(error, StepError) else None
         lines = units.journal(failed_unit) if failed_unit else []
         self.deadline = Deadline(max(120, self.want["timeout"] / 2))
-        self.result["put_back"] += self.transaction.put_back()
-        if any(path.startswith(units.UNIT_FOLDERS) for path in self.result["put_back"]):
-            units.daemon_reload(self.deadline)
-        notes = self.bring_back_units(self.transaction.units)
+        self.transaction.write_journal("back")
+        notes = self.restore(self.transaction.units, self.transaction.put_back)
         if isinstance(error, StepError):
             journal = ["last lines of its journal:", *("  " + line for line in lines)] if lines else []
             restored = ["put back: " + ", ".join(self.result["put_back"])] if self.result["put_back"] else []
             error.args = ("\n".join([str(error), *journal, *restored, *notes]),)
         self.transaction.finish()
 
-    def bring_back_units(self, touched: dict[str, bool]) -> list[str]:
-        """Restart what ran before, stop what did not; returns what could not be brought back."""
+    def restore(self, touched: dict[str, bool], put_files_back: Callable[[], list[str]]) -> list[str]:
+        """Stop what did not run before, while its unit file is still there; then the files; then restart what did run.
+
+        Returns what could not be brought back."""
+        notes = self.bring_back(touched, "stop", False)
+        restored = put_files_back()
+        self.result["put_back"] += restored
+        if any(path.startswith(units.UNIT_FOLDERS) for path in restored):
+            units.daemon_reload(self.deadline)
+        return notes + self.bring_back(touched, "restart", True)
+
+    def bring_back(self, touched: dict[str, bool], action: str, was_running: bool) -> list[str]:
         notes = []
         wanted = {want["name"]: want for want in self.want["units"]}
-        for name, was_running in touched.items():
-            want = wanted.get(name, {"name": name, "ready": None, "reload_command": None})
+        for name in (name for name, ran in touched.items() if ran == was_running):
             try:
-                units.perform(want, "restart" if was_running else "stop", self.deadline)
+                units.perform(wanted.get(name, {"name": name, "ready": None}), action, self.deadline)
             except StepError as failure:
                 notes.append(f"with the earlier files: {failure}")
         return notes

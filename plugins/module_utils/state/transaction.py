@@ -136,7 +136,6 @@ class Transaction:
 
     def put_back(self) -> list[str]:
         """Return every path to its earlier version, in reverse order."""
-        self.write_journal("back")
         return restore(self.entries, self.temporary, self.folder_times)
 
     def finish(self) -> None:

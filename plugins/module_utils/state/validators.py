@@ -20,7 +20,9 @@ TIMEOUT = 60.0
 
 
 class Job:
-    """One validator to run. name: as the operator wrote it; wants: the changing files it judges; supplied: it is itself among the candidates."""
+    """One validator to run. name: as the operator wrote it; wants: the changing files it judges.
+
+    supplied: the program is itself among the candidates."""
 
     __slots__ = ("argv", "name", "per_file", "supplied", "wants")
 

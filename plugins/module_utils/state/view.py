@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import sys
 
 from . import files
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 CLONE_NEWNS = 0x00020000
+PR_SET_PDEATHSIG = 1
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 FOLDER = RUN_DIR + "/view"
 # Overlays on these would hide what every program needs, or the view itself.
@@ -38,19 +40,13 @@ def seen_from_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any
     os.makedirs(FOLDER, 0o700, exist_ok=True)
     reader, writer = os.pipe()
     sys.stdout.flush()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
-        answer: dict[str, Any] = {"not_possible": "the child died"}
         try:
             os.close(reader)
-            _build(wants)
-            answer = {"answer": ask()}
-        except (OSError, NoViewError) as error:
-            answer = {"not_possible": str(error)}
+            _answer(writer, parent, wants, ask)
         finally:
-            with os.fdopen(writer, "w") as pipe:
-                json.dump(answer, pipe)
-            os._exit(0)
+            os._exit(0)  # whatever happens, the child must never run the rest of the engine
     os.close(writer)
     with os.fdopen(reader) as pipe:
         text = pipe.read()
@@ -61,11 +57,27 @@ def seen_from_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any
     return answer["answer"]
 
 
-def _build(wants: list[dict[str, Any]]) -> None:
+def _answer(writer: int, parent: int, wants: list[dict[str, Any]], ask: Callable[[], Any]) -> None:
+    """The child's whole life. It ends with its parent, which holds the lock."""
+    answer: dict[str, Any] = {"not_possible": "the child failed"}
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+        _build(libc, wants)
+        answer = {"answer": ask()}
+    except (OSError, NoViewError) as error:
+        answer = {"not_possible": str(error)}
+    finally:
+        with os.fdopen(writer, "w") as pipe:
+            json.dump(answer, pipe)
+
+
+def _build(libc: Any, wants: list[dict[str, Any]]) -> None:
     folders = overlay_folders([want["path"] for want in wants], os.path.isdir)
     if any(folder in REFUSED for folder in folders):
         raise NoViewError("candidates directly in {}".format(", ".join(folders)))
-    libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) != 0:
         raise NoViewError("unshare: " + os.strerror(ctypes.get_errno()))
     _mount(libc, "none", "/", "", MS_REC | MS_PRIVATE)
