@@ -55,7 +55,8 @@ class Step:
 
     @property
     def writes(self) -> list[str]:
-        return [str(request) for request in self.requests if request.verb != "GET" and not str(request).endswith(("IamPolicy", "/wait"))]
+        asks = (":getIamPolicy", "/wait")
+        return [str(request) for request in self.requests if request.verb != "GET" and not request.path.endswith(asks)]
 
 
 def task(name: str, module: str, arguments: Json, check: bool = False) -> Json:

@@ -37,6 +37,7 @@ class Kind:
     busy: Json = field(default_factory=dict)  # while a creation is under way
     busy_update: Json = field(default_factory=dict)
     ready: Json = field(default_factory=dict)
+    patch_operation: bool = True  # false: only creating and deleting take an operation
     on_write: Hook | None = None
     on_delete: Callable[[Call, Json], None] | None = None
     verbs: tuple[str, ...] = ("create", "get", "list", "patch", "delete", "getIamPolicy", "setIamPolicy", "testIamPermissions")
@@ -147,7 +148,7 @@ class Kind:
         return self.answer(call, key, finish, undo)
 
     def answer(self, call: Call, key: str, finish: Callable[[], Json], undo: Callable[[], None]) -> Json:
-        if not self.operation:
+        if not self.operation or (call.method.verb == "PATCH" and not self.patch_operation):
             return finish()
         return start_operation(call, self.operation, key, finish, undo)
 
@@ -332,8 +333,11 @@ def get_policy(call: Call) -> Json:
 
 
 def set_policy(call: Call) -> Json:
-    policy = copy.deepcopy(call.body.get("policy", {}))
-    old = get_policy(call)
+    return store_policy(call, get_policy(call), call.body.get("policy", {}))
+
+
+def store_policy(call: Call, old: Json, new: Json) -> Json:
+    policy = copy.deepcopy(new)
     if policy.get("etag") not in (None, "", old["etag"]):
         raise ApiError(
             409, "ABORTED", "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."

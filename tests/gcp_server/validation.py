@@ -55,7 +55,7 @@ def check_body(method: Method, body: Any) -> list[str]:
         found += [
             f"{name}: required"
             for name, inner in schema.get("properties", {}).items()
-            if required(inner) and name not in body and not identifier(inner)
+            if required(inner) and name not in body and not identifier(inner) and name != "name"
         ]
     return found
 

@@ -71,6 +71,7 @@ class Resource:
     nested: Mapping[str, Field] = field(default_factory=dict)  # rules for API paths below the options' own
     create: Write | None = None
     initial: Mapping[str, Any] = field(default_factory=dict)  # what a creation's body holds besides the options
+    create_body: Callable[[Mapping[str, Any], Json], Json] | None = None  # where a creation wraps the object
     update: str = "mask"  # mask (?updateMask=), wrapped:<name> (mask and object in the body), merge (changed leaves), put, none
     update_method: str = "PATCH"
     etag: str = ""  # the body's field that proves which version we read; "?name=field" sends it as a query
@@ -80,6 +81,7 @@ class Resource:
     build: Callable[[Mapping[str, Any]], Json] | None = None  # the options that `fields` does not name
     check: Callable[[Mapping[str, Any]], None] | None = None  # raises GcpError on options that contradict each other
     explain: Callable[[Client, Json | None, Json | None], Json] | None = None  # more keys of the result when something changes
+    facts: Callable[[Mapping[str, Any]], Json] | None = None  # more keys of the result in any case
     required_if: tuple[tuple[str, Any, tuple[str, ...]], ...] = ()
     mutually_exclusive: tuple[tuple[str, ...], ...] = ()
 
@@ -142,7 +144,8 @@ def plan(resource: Resource, params: Mapping[str, Any], live: Json | None) -> Pl
         made = resource.create or Write("POST", path.rpartition("/")[0])
         query = {key: value.format(**params) for key, value in made.query.items()}
         body = {key: value.format(**params) if isinstance(value, str) else value for key, value in resource.initial.items()} | want
-        write = Write(made.method, path_of(made.path, params), query, body, repeatable=made.repeatable)
+        sent = resource.create_body(params, body) if resource.create_body else body
+        write = Write(made.method, path_of(made.path, params), query, sent, repeatable=made.repeatable)
         predicted = body
         for rule in resource.options.values():
             predicted = without(predicted, str(rule.path)) if rule.write_only else predicted
@@ -422,5 +425,7 @@ def run(resource: Resource) -> None:
         result = converge(module, client, resource.api, lambda: settled(resource, client, module.params), planner, answers=True)
     except GcpError as error:
         module.fail_json(msg=str(error))
+    if resource.facts:
+        result.update(resource.facts(module.params))
     result["resource"] = hidden(result["resource"], resource.rules)
     module.exit_json(**result)

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 
-from ..crud import Kind
+from ..crud import Kind, store_policy
 from ..discovery import Json
-from ..world import ApiError, Call
+from ..world import ApiError, Call, registry
 
 
 def on_bucket(call: Call, new: Json, old: Json | None) -> None:
@@ -66,6 +67,18 @@ Kind(
     full_name=False,
     without_mask="merge",
     keep_defaults=True,
+    verbs=("create", "get", "list", "patch", "delete"),
     on_write=on_bucket,
     on_delete=on_delete,
 )
+
+
+@registry.method("storage.buckets.getIamPolicy")
+def get_iam(call: Call) -> Json:
+    call.find(call.key.removesuffix("/iam"))
+    return copy.deepcopy(call.world.policies.get(call.key, {"kind": "storage#policy", "version": 1, "etag": "CAE="}))
+
+
+@registry.method("storage.buckets.setIamPolicy")
+def set_iam(call: Call) -> Json:
+    return store_policy(call, get_iam(call), call.body) | {"kind": "storage#policy"}
