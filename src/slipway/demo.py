@@ -23,9 +23,8 @@ ORDER = {
 }
 ORDER_TOTAL = 2100  # cents
 PATIENCE = 60.0  # seconds for the worker, and for Prometheus to scrape
-LISTENER = re.compile(r'^\S+\s+\S+\s+\S+\s+(?P<address>\S+):(?P<port>\d+)\s.*?users:\(\("(?P<process>[^"]+)"')
-TRUNCATED_LENGTH = 15  # the kernel cuts a process's name
-
+LISTENER = re.compile(r"^\S+\s+\S+\s+\S+\s+(?P<address>\S+):(?P<port>\d+)\s.*?pid=(?P<pid>\d+)")
+CGROUP = re.compile(r"^/proc/(?P<pid>\d+)/cgroup:.*/(?P<unit>[^/]+\.service)$", re.MULTILINE)
 
 Found = TypeVar("Found")
 
@@ -102,23 +101,30 @@ def _server_name(inventory: Path, edge: lab.LabHost) -> str:
     return str((json.loads(done.stdout).get("nginx_server_names") or [edge.address])[0])
 
 
-def listeners(table: str) -> dict[str, list[str]]:
-    """`ss -Hltnp` -> for each process the addresses and ports it listens at, in order and once each."""
+def listeners(sockets: str, cgroups: str) -> dict[str, list[str]]:
+    """For each unit the addresses and ports it listens at, from `ss -Hltnp` and `grep . /proc/PID/cgroup` of every process."""
+    units = {match["pid"]: match["unit"] for match in CGROUP.finditer(cgroups)}
     found: dict[str, list[str]] = {}
-    for line in table.splitlines():
+    for line in sockets.splitlines():
         if match := LISTENER.match(line):
             place = f"{match['address']}:{match['port']}"
-            places = found.setdefault(match["process"], [])
+            places = found.setdefault(units.get(match["pid"], "outside of any unit"), [])
             if place not in places:
                 places.append(place)
     return found
 
 
+def _listeners_of(known: lab.LabHost) -> dict[str, list[str]]:
+    sockets = engine.run(["exec", known.container, "ss", "-Hltnp"])
+    # A process that ends meanwhile is no error.
+    cgroups = engine.run(["exec", known.container, "sh", "-c", "grep -H . /proc/[0-9]*/cgroup"], check=False)
+    return listeners(sockets, cgroups)
+
+
 def _show_listeners(found: lab.Lab) -> None:
     for known in found.hosts:
-        for process, places in sorted(listeners(engine.run(["exec", known.container, "ss", "-Hltnp"])).items()):
-            shown = process + ("..." if len(process) == TRUNCATED_LENGTH else "")
-            print(f"  {known.name:<8} {shown:<20} {', '.join(places)}")
+        for unit, places in sorted(_listeners_of(known).items()):
+            print(f"  {known.name:<8} {unit.removesuffix('.service'):<32} {', '.join(places)}")
 
 
 def ask(address: str, name: str, method: str, path: str, body: Any = None) -> Answer:
@@ -147,6 +153,7 @@ def _object(text: str) -> Mapping[str, Any]:
 
 def _prove(found: lab.Lab, name: str) -> None:
     edge = _edge(found)
+    counted = _prometheus(found).get("orders", 0)
     posted = ask(edge.address, name, "POST", "/orders", ORDER)
     _expect(posted.status == http.HTTPStatus.CREATED, f"POST /orders answered {posted.status}: {posted.body}", edge)
     path = f"/orders/{posted.body['id']}"
@@ -161,9 +168,10 @@ def _prove(found: lab.Lab, name: str) -> None:
     _expect(cached.headers.get("x-cache") == "hit", f"GET {path} is never answered from Redis", edge)
     print("  the same again        X-Cache: hit, from Redis")
 
-    shown = _until(lambda: _prometheus(found), lambda text: text != "")
-    _expect(bool(shown), "Prometheus knows no orders_created_total above 0", edge)
-    print(f"  Prometheus            {shown}")
+    watched = _until(lambda: _prometheus(found), lambda answer: answer.get("orders", 0) > counted and not answer["down"])
+    _expect(watched.get("orders", 0) > counted, "Prometheus has not counted the order", edge)
+    _expect(not watched["down"], f"Prometheus cannot reach {', '.join(watched['down'])}", edge)
+    print(f"  Prometheus            all {watched['targets']} targets are up, orders_created_total is {watched['orders']:.0f}")
 
 
 def _until(probe: Callable[[], Found], wanted: Callable[[Found], bool]) -> Found:
@@ -177,30 +185,33 @@ def _expect(held: bool, message: str, edge: lab.LabHost) -> None:
     if not held:
         raise SlipwayError(
             f"The platform is up but does not work as it should: {message}.\n"
-            f"  logs of the web server:  slipway lab ssh {edge.name} journalctl -u nginx -n 50\n"
-            "  logs of the application: slipway lab ssh app1 journalctl -n 100\n"
+            f"  logs of the web server:  slipway lab ssh {edge.name} sudo journalctl -u nginx -n 50\n"
+            "  logs of the application: slipway lab ssh app1 sudo journalctl -n 100\n"
             "  run the whole again:     make demo"
         )
 
 
-def _prometheus(found: lab.Lab) -> str:
-    """`N of N targets up, N orders counted`, asked on the host that runs Prometheus; empty until it has counted one."""
+def _prometheus(found: lab.Lab) -> dict[str, Any]:
+    """What Prometheus says where it runs: number of targets, those that are down, orders counted. Empty without an answer."""
     script = """
 import json, sys, urllib.request
 def ask(path):
     with urllib.request.urlopen(f"http://{sys.argv[1]}/api/v1/{path}", timeout=5) as answer:
         return json.load(answer)["data"]
-targets = [target["health"] for target in ask("targets?state=active")["activeTargets"]]
-counted = sum(float(series["value"][1]) for series in ask("query?query=orders_created_total")["result"])
-if counted:
-    print(f"{targets.count('up')} of {len(targets)} targets up, orders_created_total {counted:.0f}")
+targets = ask("targets?state=active")["activeTargets"]
+counted = ask("query?query=sum(orders_created_total)")["result"]
+print(json.dumps({
+    "targets": len(targets),
+    "down": [f"{one['labels']['job']} at {one['labels']['instance']}" for one in targets if one["health"] != "up"],
+    "orders": sum(float(series["value"][1]) for series in counted),
+}))
 """
     for known in found.hosts:
-        places = listeners(engine.run(["exec", known.container, "ss", "-Hltnp"])).get("prometheus", [])
-        if places:
-            place = places[0].replace("*", "127.0.0.1")
-            return engine.run(["exec", "--interactive", known.container, "python3", "-", place], stdin=script.encode(), check=False).strip()
-    return ""
+        for place in _listeners_of(known).get("prometheus.service", [])[:1]:
+            command = ["exec", "--interactive", known.container, "python3", "-", place.replace("*", "127.0.0.1")]
+            answer = engine.run(command, stdin=script.encode(), check=False)
+            return dict(json.loads(answer)) if answer else {}
+    return {}
 
 
 def _show_way_around(found: lab.Lab, name: str) -> None:

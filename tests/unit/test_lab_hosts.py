@@ -161,11 +161,22 @@ def test_only_plain_http_mirrors_of_debian_are_used() -> None:
     assert image.mirrors_from(targets) == {"MIRROR": "http://mirror.example/debian"}
 
 
-def test_listeners_are_grouped_by_process() -> None:
-    table = (
+def test_listeners_are_grouped_by_unit() -> None:
+    sockets = (
         'LISTEN 0 4096 10.203.57.13:5432 0.0.0.0:* users:(("postgres",pid=9,fd=6))\n'
         'LISTEN 0 4096 [::1]:5432 [::]:* users:(("postgres",pid=9,fd=7))\n'
         'LISTEN 0 128 *:22 *:* users:(("sshd",pid=5,fd=3),("systemd",pid=1,fd=9))\n'
-        "LISTEN 0 128 0.0.0.0:99 0.0.0.0:*\n"
+        'LISTEN 0 128 *:99 *:* users:(("nc",pid=7,fd=3))\n'
+        "LISTEN 0 128 0.0.0.0:98 0.0.0.0:*\n"
     )
-    assert demo.listeners(table) == {"postgres": ["10.203.57.13:5432", "[::1]:5432"], "sshd": ["*:22"]}
+    cgroups = (
+        "/proc/1/cgroup:0::/docker/abc/init.scope\n"
+        "/proc/5/cgroup:0::/docker/abc/system.slice/ssh.service\n"
+        "/proc/9/cgroup:3:cpu:/docker/abc\n"
+        "/proc/9/cgroup:0::/docker/abc/system.slice/system-postgresql.slice/postgresql@17-main.service\n"
+    )
+    assert demo.listeners(sockets, cgroups) == {
+        "postgresql@17-main.service": ["10.203.57.13:5432", "[::1]:5432"],
+        "ssh.service": ["*:22"],
+        "outside of any unit": ["*:99"],
+    }
