@@ -213,6 +213,8 @@ def left_behind() -> list[Journal]:
 
 def restore(entries: list[dict[str, Any]], temporary: list[str], folder_times: dict[str, int]) -> list[str]:
     """Put the kept versions back; safe to repeat."""
+    for staged in temporary:  # first, or the folders made for them could not go
+        remove_if_there(staged)
     restored = []
     for entry in reversed(entries):
         path, have = entry["path"], files.Seen(entry["path"])
@@ -224,8 +226,6 @@ def restore(entries: list[dict[str, Any]], temporary: list[str], folder_times: d
             changed = _restore_file(entry, have)
         if changed:
             restored.append(path)
-    for staged in temporary:
-        remove_if_there(staged)
     _restore_times(folder_times)
     return restored
 

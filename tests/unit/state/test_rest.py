@@ -1,0 +1,124 @@
+"""Packages, accounts, secrets and validators: the decisions that need no host."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.slipway.stack.plugins.module_utils.state import accounts, packages, secrets, spec, validators, view
+
+KNOWN = {"nginx": ("installed", "1.0-1"), "old": ("config-files", "0.9"), "half": ("half-configured", "1.0")}
+
+
+@pytest.mark.parametrize(
+    ("want", "reason"),
+    [
+        ({"name": "nginx"}, ""),
+        ({"name": "nginx", "version": "1.0-1"}, ""),
+        ({"name": "nginx", "version": "2.0-1"}, "version 1.0-1, wanted 2.0-1"),
+        ({"name": "nginx", "state": "absent"}, "installed, to be removed"),
+        ({"name": "old"}, "not installed"),
+        ({"name": "old", "state": "absent"}, ""),
+        ({"name": "half"}, "dpkg says half-configured"),
+        ({"name": "unheard"}, "not installed"),
+        ({"name": "unheard", "state": "absent"}, ""),
+    ],
+)
+def test_packages(want: dict[str, Any], reason: str) -> None:
+    assert packages.decide(spec.normalise({"packages": [want]})["packages"][0], KNOWN) == reason
+
+
+HAVE = SimpleNamespace(pw_uid=100, pw_gid=0, pw_gecos="Gecos", pw_dir="/home/x", pw_shell="/bin/sh")
+
+
+@pytest.mark.parametrize(
+    ("want", "have", "reason"),
+    [
+        ({}, None, "missing"),
+        ({}, HAVE, ""),
+        ({"uid": 100, "home": "/home/x", "shell": "/bin/sh", "comment": "Gecos", "group": "root"}, HAVE, ""),
+        ({"uid": 101}, HAVE, "uid 100, wanted 101"),
+        ({"shell": "/bin/bash"}, HAVE, "shell /bin/sh, wanted /bin/bash"),
+        ({"group": "daemon"}, HAVE, "primary group is not daemon"),
+        ({"groups": ["no-such-group"]}, HAVE, "not in no-such-group"),
+        ({"password": "$6$canary"}, HAVE, "password differs"),
+        ({"state": "absent"}, HAVE, "exists, to be removed"),
+        ({"state": "absent"}, None, ""),
+    ],
+)
+def test_users(want: dict[str, Any], have: Any, reason: str) -> None:
+    assert accounts.decide_user(spec.normalise({"users": [{"name": "x", **want}]})["users"][0], have) == reason
+
+
+@pytest.mark.parametrize(
+    ("want", "have", "reason"),
+    [
+        ({}, None, "missing"),
+        ({"gid": 7}, SimpleNamespace(gr_gid=7), ""),
+        ({"gid": 7}, SimpleNamespace(gr_gid=8), "gid 8, wanted 7"),
+        ({"state": "absent"}, SimpleNamespace(gr_gid=8), "exists, to be removed"),
+        ({"state": "absent"}, None, ""),
+    ],
+)
+def test_groups(want: dict[str, Any], have: Any, reason: str) -> None:
+    assert accounts.decide_group(spec.normalise({"groups": [{"name": "x", **want}]})["groups"][0], have) == reason
+
+
+def test_words_of_secret_files_are_masked_and_public_words_are_not() -> None:
+    payload = spec.normalise(
+        {
+            "files": [
+                {
+                    "path": "/etc/redis/redis.conf",
+                    "content": "requirepass hunter2-canary\nurl redis://app:p4ssw0rd@host/0\n",
+                    "secret": True,
+                },
+                {"path": "/etc/plain", "content": "plainword\n"},
+            ],
+            "users": [{"name": "x", "password": "$6$salt$hash"}],
+            "units": [{"name": "redis.service"}],
+        }
+    )
+    payload["files"][0]["template_text"] = "requirepass {{ password }}\nurl redis://app:{{ word }}@host/0\n"
+    said = "redis.service: bad directive requirepass 'hunter2-canary' in /etc/redis/redis.conf: p4ssw0rd $6$salt$hash plainword"
+    expected = "redis.service: bad directive requirepass '(secret)' in /etc/redis/redis.conf: (secret) (secret) plainword"
+    assert secrets.mask(said, secrets.secret_words(payload)) == expected
+    assert secrets.mask({"line": 3}, ["x"]) == {"line": 3} and secrets.mask(["p4ssw0rd"], ["p4ssw0rd"]) == ["(secret)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[emerg] unknown directive "x" in /etc/n.conf:12', 12),
+        ("/etc/n.conf line 7: Bad configuration option: x", 7),
+        ("/etc/n.conf, line 31: syntax error", 31),
+        ("/etc/n.conf:3:9: Error: syntax error", 3),
+        (">>> /etc/n.conf: syntax error near line 4 <<<", 4),
+        ("parse error at line: 5", 5),
+        ("all wrong", None),
+    ],
+)
+def test_the_line_a_validator_names(text: str, line: int | None) -> None:
+    assert (validators.line_of(text, "/etc/n.conf") or validators.any_line(text)) == line
+
+
+def test_validators_run_for_the_files_they_read() -> None:
+    arguments = spec.normalise(
+        {
+            "files": [{"path": "/etc/nginx/a", "content": "x", "validate": "check %s"}, {"path": "/etc/nginxx", "content": "x"}],
+            "validate": [{"command": "nginx -t", "files": ["/etc/nginx/"]}, {"command": "other", "files": ["/etc/other"]}],
+        }
+    )
+    found = validators.jobs(arguments["files"], [], arguments["validate"])
+    assert [(job.name, [want["path"] for want in job.wants]) for job in found] == [
+        ("check %s (/etc/nginx/a)", ["/etc/nginx/a"]),
+        ("nginx -t", ["/etc/nginx/a"]),
+    ]
+    assert [job.name for job in validators.jobs([], arguments["files"], arguments["validate"])] == ["nginx -t"]
+
+
+def test_overlays_cover_the_fewest_existing_folders(tmp_path: Path) -> None:
+    (tmp_path / "etc/nginx/conf.d").mkdir(parents=True)
+    (tmp_path / "srv").mkdir()
+    paths = [f"{tmp_path}/{name}" for name in ("etc/nginx/nginx.conf", "etc/nginx/conf.d/a.conf", "etc/nginx/new/deep/b.conf", "srv/c")]
+    assert view.overlay_folders(paths, lambda path: Path(path).is_dir()) == [f"{tmp_path}/etc/nginx", f"{tmp_path}/srv"]
