@@ -268,7 +268,7 @@ def start_operation(call: Call, style: str, key: str, finish: Callable[[], Json]
             "name": identifier,
             "status": "PENDING",
             "targetProject": project,
-            "targetId": bare[-1],
+            "targetId": bare[bare.index("instances") + 1] if api == "sqladmin" and len(bare) > 3 else bare[-1],
             "operationType": call.method.name.rpartition(".")[2].upper(),
             "insertTime": world.now(),
             "selfLink": f"https://{call.host}/{OPERATION_PATHS[api].format(project=project)}/{identifier}",

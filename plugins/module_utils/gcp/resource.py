@@ -429,3 +429,20 @@ def run(resource: Resource) -> None:
         result.update(resource.facts(module.params))
     result["resource"] = hidden(result["resource"], resource.rules)
     module.exit_json(**result)
+
+
+def act(module: AnsibleModule, client: Client, api: str, planner: Callable[[], Plan]) -> None:
+    """For actions rather than state (restore, import): sent once, never again by itself when the connection ends."""
+    try:
+        todo = planner()
+        if not module.check_mode:
+            for write in todo.writes:
+                client.write(api, write)
+    except LostConnectionError as error:
+        module.fail_json(msg=f"{error}. It may have been taken: look at the operations before you run this again.")
+    except GcpError as error:
+        module.fail_json(msg=str(error))
+    writes = [write.summary() for write in todo.writes]
+    module.exit_json(
+        changed=bool(writes), writes=writes, resource=todo.predicted, diff={"before": todo.before, "after": todo.after}, **todo.facts
+    )

@@ -82,3 +82,11 @@ def get_iam(call: Call) -> Json:
 @registry.method("storage.buckets.setIamPolicy")
 def set_iam(call: Call) -> Json:
     return store_policy(call, get_iam(call), call.body) | {"kind": "storage#policy"}
+
+
+@registry.method("storage.objects.get")
+def get_object(call: Call) -> Json:
+    found = call.find()
+    if call.query.get("alt") == "media":
+        return {"Content-Type": "application/octet-stream"}, call.world.blobs[call.key]  # type: ignore[return-value]
+    return copy.deepcopy(found)
