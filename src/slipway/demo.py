@@ -216,9 +216,10 @@ print(json.dumps({
 
 def _show_way_around(found: lab.Lab, name: str) -> None:
     edge = _edge(found)
-    port = lab.port_base(os.environ) + 443
+    published = engine.run(["port", edge.container, "443/tcp"], check=False).strip()
     print(f"  the application   curl -k --resolve {name}:443:{edge.address} https://{name}/orders")
-    print(f"  in a browser      https://{name}:{port}/orders, after: echo '127.0.0.1 {name}' | sudo tee -a /etc/hosts")
+    address, port = ("127.0.0.1", published.rpartition(":")[2]) if published else (edge.address, "443")
+    print(f"  in a browser      https://{name}:{port}/orders, after: echo '{address} {name}' | sudo tee -a /etc/hosts")
     print(f"  on a host         slipway lab ssh {found.hosts[-1].name}      (slipway is in .venv/bin)")
     print("  what would change ansible-playbook site.yml -i inventories/lab --check --diff")
     print("  take it away      make demo-down")
