@@ -406,14 +406,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 items:
-  description: Every item of every section, in the order in which they are applied.
+  description: Every item of every section, in the order in which they are applied, and then what the validators said.
   returned: always
   type: list
   elements: dict
   sample:
     - {section: files, name: /etc/nginx/nginx.conf, changed: true, reason: content differs, action: update}
-    - {section: validate, name: nginx -t, changed: false, reason: passed, action: ""}
     - {section: units, name: nginx.service, changed: true, reason: /etc/nginx is newer than the last reload, action: reload}
+    - {section: validate, name: nginx -t, changed: false, reason: passed, action: ""}
 restarted:
   description: Units that were restarted, or would be in check mode. A first start is not a restart.
   returned: always

@@ -65,10 +65,15 @@ class Engine:
         results = self.folder / f"results{self.count}.json"
         # In the scenario's folder, which gives it templates/ and files/; JSON is YAML.
         playbook = SCENARIO / f".play-{os.getpid()}-{self.count}.yml"
-        steps = [{"name": f"Step {number}", "register": f"found{number}", "ignore_errors": True, **task} for number, task in enumerate(tasks)]
+        steps = [
+            {"name": f"Step {number}", "register": f"found{number}", "ignore_errors": True, **task} for number, task in enumerate(tasks)
+        ]
         keep = {
             "name": "Keep the results",
-            "ansible.builtin.copy": {"content": "{{ [" + ", ".join(step["register"] for step in steps) + "] | to_json }}", "dest": str(results)},
+            "ansible.builtin.copy": {
+                "content": "{{ [" + ", ".join(step["register"] for step in steps) + "] | to_json }}",
+                "dest": str(results),
+            },
             "delegate_to": "localhost",
             "check_mode": False,
             "no_log": True,

@@ -62,7 +62,9 @@ MUTATIONS = {
 }
 
 
-FINGERPRINT = "find /etc /opt /var/lib/slipway -printf '%p %m %u %g %T@ %l\\n' | sort | sha256sum; systemctl show --property=MainPID greeter@8001"
+FINGERPRINT = (
+    "find /etc /opt /var/lib/slipway -printf '%p %m %u %g %T@ %l\\n' | sort | sha256sum; systemctl show --property=MainPID greeter@8001"
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,9 @@ def mutated(host: Host, tmp_path_factory: pytest.TempPathFactory) -> dict[str, l
         users=[{"name": "greeter", "groups": ["www-data"], "shell": "/usr/sbin/nologin"}],
         directories=[{"path": "/etc/greeter/conf.d"}],
     )
-    wanted["files"] += [{"path": "/etc/systemd/system/greeter@.service", "source": "greeter@.service", "validate": "systemd-analyze verify %s"}]
+    wanted["files"] += [
+        {"path": "/etc/systemd/system/greeter@.service", "source": "greeter@.service", "validate": "systemd-analyze verify %s"}
+    ]
     state = {"slipway.stack.state": wanted}
     look = {"ansible.builtin.raw": FINGERPRINT}
     greet = {"ansible.builtin.raw": "python3 -c 'import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:8001/\").read())'"}

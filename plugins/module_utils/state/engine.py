@@ -221,7 +221,7 @@ class Engine:
         failed_unit = error.facts.get("unit") if isinstance(error, StepError) else None
         lines = units.journal(failed_unit) if failed_unit else []
         self.deadline = Deadline(max(120, self.want["timeout"] / 2))
-        self.transaction.write_journal("back")
+        self.transaction.turn_back()
         notes = self.restore(self.transaction.units, self.transaction.put_back)
         if isinstance(error, StepError):
             journal = ["last lines of its journal:", *("  " + line for line in lines)] if lines else []

@@ -131,6 +131,9 @@ def write_new(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
         os.fchown(handle, uid, gid)
         os.fchmod(handle, mode)
         os.fsync(handle)
+    except OSError as error:
+        error.filename = path  # a full disk does not say by itself which file it has no room for
+        raise
     finally:
         os.close(handle)
 

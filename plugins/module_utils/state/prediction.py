@@ -33,6 +33,10 @@ class Prediction:
         text = "; ".join(reasons)
         self.items.append({"section": section, "name": name, "changed": bool(reasons), "reason": text, "action": action if reasons else ""})
 
+    def show(self, header: str, before: str, after: str) -> None:
+        """A diff of one or two words."""
+        self.diffs.append({"before_header": header, "after_header": header, "before": before and before + "\n", "after": after + "\n"})
+
     def amend(self, section: str, name: str, **values: Any) -> None:
         """Correct an item that turned out otherwise than predicted."""
         for item in self.items:
@@ -55,15 +59,19 @@ class Prediction:
         known = packages.answer(asked)
         for want in self.want["packages"]:
             reason = packages.decide(want, known)
-            self.report("packages", want["name"], [reason] if reason else [], "install" if want["state"] == "present" else "remove")
+            action = "install" if want["state"] == "present" else "remove"
+            self.report("packages", want["name"], [reason] if reason else [], action)
+            if reason:
+                self.show("package " + want["name"], reason, action)
 
     def _accounts(self) -> None:
-        for want in self.want["groups"]:
-            reason = accounts.decide_group(want, accounts.group(want["name"]))
-            self.report("groups", want["name"], [reason] if reason else [], _verb(want["state"], reason))
-        for want in self.want["users"]:
-            reason = accounts.decide_user(want, accounts.user(want["name"]))
-            self.report("users", want["name"], [reason] if reason else [], _verb(want["state"], reason))
+        groups = [("group", want, accounts.decide_group(want, accounts.group(want["name"]))) for want in self.want["groups"]]
+        users = [("user", want, accounts.decide_user(want, accounts.user(want["name"]))) for want in self.want["users"]]
+        for kind, want, reason in groups + users:
+            action = "remove" if want["state"] == "absent" else "create" if reason == "missing" else "update"
+            self.report(kind + "s", want["name"], [reason] if reason else [], action)
+            if reason:
+                self.show(f"{kind} {want['name']}", reason, action)
 
     def _paths(self) -> list[tuple[str, dict[str, Any], files.Seen, list[str]]]:
         found = []
@@ -89,12 +97,8 @@ class Prediction:
             words = " ".join(plan.words())
             self.report("units", name, plan.reasons, words)
             if plan.reasons:
-                self.diffs.append({"before_header": name, "after_header": name, "before": "", "after": words + "\n"})
+                self.show("unit " + name, "; ".join(plan.reasons), words)
             if plan.action == "restart":
                 self.restarted.append(name)
             elif plan.action == "reload":
                 self.reloaded.append(name)
-
-
-def _verb(state: str, reason: str) -> str:
-    return "remove" if state == "absent" else "create" if reason == "missing" else "update"

@@ -120,7 +120,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     },
     "timeout": {"type": "int", "default": 600},
 }
-_UNIT_KINDS = (".service", ".timer", ".socket", ".mount", ".path", ".target")
+_UNIT_KINDS = (".service", ".timer", ".socket", ".mount", ".path", ".slice", ".target")
 _TRUE = {"true", "yes", "on", "1", "y", "t"}
 _FALSE = {"false", "no", "off", "0", "n", "f"}
 

@@ -134,6 +134,16 @@ class Transaction:
         self.write_journal("forward")
         os.rename(path, entry["aside"])
 
+    def turn_back(self) -> None:
+        """Say in the journal that the earlier state is wanted again. A disk too full for that must not hinder the way back."""
+        for staged in self.temporary:
+            remove_if_there(staged)
+        try:
+            self.write_journal("back")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
     def put_back(self) -> list[str]:
         """Return every path to its earlier version, in reverse order."""
         return restore(self.entries, self.temporary, self.folder_times)
