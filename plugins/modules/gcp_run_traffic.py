@@ -50,6 +50,7 @@ from typing import Any
 
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write, path_of
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Plan, argument_spec, converge, start
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.revisions import newest_first, ready, short
 
 TYPE = "TRAFFIC_TARGET_ALLOCATION_TYPE_"
 
@@ -58,14 +59,9 @@ def read(client: Client, path: str) -> dict[str, Any] | None:
     """The service with its ready revisions, newest first."""
     service = client.get("run", path)
     if service is not None:
-        revisions = client.items("run", f"{path}/revisions", "revisions")
-        newest = sorted(revisions, key=lambda item: (item["createTime"], int(item.get("generation", 0))), reverse=True)
-        service["readyRevisions"] = [item["name"].rpartition("/")[2] for item in newest if ready(item)]
+        revisions = newest_first(client.items("run", f"{path}/revisions", "revisions"))
+        service["readyRevisions"] = [short(revision) for revision in revisions if ready(revision)]
     return service
-
-
-def ready(revision: dict[str, Any]) -> bool:
-    return any(item.get("type") == "Ready" and item.get("state") == "CONDITION_SUCCEEDED" for item in revision.get("conditions", []))
 
 
 def target(entry: dict[str, Any], revisions: list[str]) -> dict[str, Any]:

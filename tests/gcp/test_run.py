@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.gcp.lifecycle import Lifecycle, play, task
 from tests.gcp_server.server import GoogleServer
+from tests.gcp_server.world import Fault
 
 PARENT = "v2/projects/demo/locations/us-central1"
 SERVICE = f"{PARENT}/services/mass-backend"
@@ -99,3 +100,82 @@ def test_traffic(google: GoogleServer, tmp_path: Path) -> None:
     assert statuses[1]["uri"].startswith("https://canary---mass-backend")
     assert not steps["template-unharmed"].changed
     assert google.world.violations == []
+
+
+JOB = {
+    "project": "demo",
+    "region": "us-central1",
+    "name": "mass-migrate",
+    "image": IMAGE + "0" * 64,
+    "command": ["alembic", "upgrade", "head"],
+    "secrets": {"DATABASE_URL": "db-url:3"},
+    "max_retries": 0,
+    "timeout": "10m",
+    "labels": {"app": "mass", "old": "yes"},
+}
+
+
+def test_job(google: GoogleServer, tmp_path: Path) -> None:
+    Lifecycle(
+        module="gcp_run_job",
+        base=JOB,
+        change={"image": IMAGE + "1" * 64, "memory": "1Gi"},
+        drop={"labels": {"app": "mass"}},
+        drift=(
+            "PATCH",
+            f"run/{PARENT}/jobs/mass-migrate",
+            {"template": {"template": {"containers": [{"image": "other"}]}}},
+        ),
+        requests={"create-again": [f"GET run {PARENT}/jobs/mass-migrate"]},
+    ).verify(google, tmp_path)
+
+
+def test_job_runs_once_per_template(google: GoogleServer, tmp_path: Path) -> None:
+    """Killed between change and run, or failed: the next run makes up for it. Done already: nothing."""
+    once = JOB | {"execute": "once"}
+    newer = once | {"image": IMAGE + "1" * 64}
+    google.world.faults += [Fault("mass-migrate:run", "operation_fails", message="exit code 1")]
+    steps = play(
+        google,
+        tmp_path,
+        [
+            task("defined", "gcp_run_job", JOB),
+            task("check", "gcp_run_job", once, check=True),
+            task("failed", "gcp_run_job", once),
+            task("once", "gcp_run_job", once),
+            task("again", "gcp_run_job", once),
+            task("newer", "gcp_run_job", newer),
+            task("newer-again", "gcp_run_job", newer),
+            task("always", "gcp_run_job", newer | {"execute": "always"}),
+        ],
+    )
+    assert "exit code 1" in steps["failed"].result["msg"]
+    names = ("check", "once", "again", "newer", "newer-again", "always")
+    assert [steps[name].changed for name in names] == [True, True, False, True, False, True]
+    assert steps["check"].writes == []
+    assert steps["check"].result["diff"] == steps["once"].result["diff"]
+    assert steps["always"].writes == [f"POST run {PARENT}/jobs/mass-migrate:run"]
+    assert google.world.violations == []
+
+
+def test_revision_info(google: GoogleServer, tmp_path: Path) -> None:
+    place = {"project": "demo", "region": "us-central1", "name": "mass-backend"}
+    steps = play(
+        google,
+        tmp_path,
+        [
+            task("none", "gcp_run_revision_info", place),
+            task("first", "gcp_run_service", BASE),
+            task("one", "gcp_run_revision_info", place),
+            task("second", "gcp_run_service", BASE | {"image": IMAGE + "1" * 64}),
+            task("back", "gcp_run_traffic", place | {"traffic": [{"revision": "previous", "percent": 100}]}),
+            task("two", "gcp_run_revision_info", place),
+        ],
+    )
+    assert "does not exist" in steps["none"].result["msg"]
+    assert steps["one"].result["previous"] is None
+    two = steps["two"].result
+    assert two["serving"] == two["revisions"][1]["name"]
+    assert two["latest"] == two["revisions"][0]["name"]
+    assert two["previous"] is None
+    assert two["revisions"][0]["image"] == IMAGE + "1" * 64

@@ -60,3 +60,28 @@ def test_version(google: GoogleServer, tmp_path: Path) -> None:
     assert google.world.violations == []
     output = (tmp_path / "output.txt").read_text()
     assert not [value for value in (first, second, third) if value in output]
+
+
+def test_lookup(google: GoogleServer, tmp_path: Path) -> None:
+    """The newest enabled version, or the one that is named."""
+    place = {"project": "demo", "name": "jwt-secret-key"}
+    options = "project='demo', access_token='x'"
+    ask = "{{{{ lookup('slipway.stack.gcp_secret', '{term}', {options}) | length }}}}"
+    show = [
+        {"name": term, "ansible.builtin.debug": {"msg": ask.format(term=term, options=options)}, "ignore_errors": True}
+        for term in ("jwt-secret-key", "jwt-secret-key:1", "missing")
+    ]
+    steps = play(
+        google,
+        tmp_path,
+        [
+            task("secret", "gcp_secret", place),
+            task("one", "gcp_secret_version", place | {"value": "short-canary"}),
+            task("two", "gcp_secret_version", place | {"value": "a-longer-canary"}),
+            *show,
+        ],
+    )
+    assert [int(steps[name].result["msg"]) for name in ("jwt-secret-key", "jwt-secret-key:1")] == [15, 12]
+    assert "does not exist" in steps["missing"].result["msg"]
+    assert google.world.violations == []
+    assert "canary" not in (tmp_path / "output.txt").read_text()

@@ -34,6 +34,7 @@ class Kind:
     operation: str = ""  # "", done, status
     etag: str = ""  # the field's name
     keep_defaults: bool = False
+    presence: tuple[str, ...] = ()  # fields whose 0 is shown, for Google can tell it from "not set"
     busy: Json = field(default_factory=dict)  # while a creation is under way
     busy_update: Json = field(default_factory=dict)
     ready: Json = field(default_factory=dict)
@@ -155,7 +156,7 @@ class Kind:
     def show(self, call: Call, item: Json) -> Json:
         result = copy.deepcopy(item)
         schema = self.schema(call)
-        return result if schema is None else pruned(result, schema, call.method.schemas, self.keep_defaults)
+        return result if schema is None else pruned(result, schema, call.method.schemas, self.keep_defaults, self.presence)
 
     def schema(self, call: Call) -> Json | None:
         known = {method.id: method for method in methods(call.method.api)}
@@ -229,7 +230,7 @@ def replaced(old: Json, body: Json, call: Call) -> Json:
     return kept | body | {"name": old["name"]}
 
 
-def pruned(value: Any, schema: Json, schemas: Json, keep_defaults: bool) -> Any:
+def pruned(value: Any, schema: Json, schemas: Json, keep_defaults: bool, presence: tuple[str, ...] = ()) -> Any:
     """What an answer shows: no input-only field, and with proto3 none that holds its default."""
     if "$ref" in schema:
         schema = schemas[schema["$ref"]]
@@ -239,12 +240,12 @@ def pruned(value: Any, schema: Json, schemas: Json, keep_defaults: bool) -> Any:
             inner = schema["properties"].get(key)
             if inner is None or "Input only" in inner.get("description", "")[:40]:
                 continue
-            shown = pruned(item, inner, schemas, keep_defaults)
-            if keep_defaults or not default_value(shown, inner):
+            shown = pruned(item, inner, schemas, keep_defaults, presence)
+            if keep_defaults or key in presence or not default_value(shown, inner):
                 result[key] = shown
         return result
     if isinstance(value, list) and "items" in schema:
-        return [pruned(item, schema["items"], schemas, keep_defaults) for item in value]
+        return [pruned(item, schema["items"], schemas, keep_defaults, presence) for item in value]
     return value
 
 

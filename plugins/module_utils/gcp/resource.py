@@ -76,6 +76,7 @@ class Resource:
     update_method: str = "PATCH"
     etag: str = ""  # the body's field that proves which version we read; "?name=field" sends it as a query
     delete_query: Mapping[str, str] = field(default_factory=dict)
+    writable: tuple[str, ...] = ()  # with put: the object's own fields, all others being the server's
     output_only: tuple[str, ...] = ()  # below a changed field, yet the server's own
     pending: Callable[[Json], bool] | None = None  # still busy with somebody's earlier operation
     build: Callable[[Mapping[str, Any]], Json] | None = None  # the options that `fields` does not name
@@ -161,17 +162,18 @@ def plan(resource: Resource, params: Mapping[str, Any], live: Json | None) -> Pl
                 f"{name} of {path} is {old!r} and cannot become {new!r} in place. Nothing was changed, and nothing is ever "
                 "deleted to be made anew: keep the value, or make a new resource and move over."
             )
-    return Plan([update_of(resource, path, live, predicted)], predicted, before, after)
+    explicit = overlay(want, live, resource.rules, explicit=True)
+    return Plan([update_of(resource, path, live, predicted, explicit)], predicted, before, after)
 
 
-def update_of(resource: Resource, path: str, live: Json, predicted: Json) -> Write:
+def update_of(resource: Resource, path: str, live: Json, predicted: Json, explicit: Json) -> Write:
     style, _colon, wrapper = resource.update.partition(":")
     changed = sorted(key for key in predicted if predicted[key] != live.get(key))
-    body: Json = {key: predicted[key] for key in changed}
+    body: Json = {key: explicit[key] for key in changed}
     if style == "merge":
         body = merge_patch(live, predicted)
     elif style == "put":
-        body = dict(predicted)
+        body = {key: value for key, value in explicit.items() if not resource.writable or key in resource.writable}
     for name in resource.output_only:
         body = without(body, name)
     query: Json = {}
@@ -190,8 +192,11 @@ def update_of(resource: Resource, path: str, live: Json, predicted: Json) -> Wri
 # -- comparing ---------------------------------------------------------------------------------------------------------
 
 
-def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "") -> Any:
-    """The server's value with the user's laid over it. Returns `have` itself where the two already agree."""
+def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "", explicit: bool = False) -> Any:
+    """The server's value with the user's laid over it. Returns `have` itself where the two already agree.
+
+    `explicit` is for sending: a 0 that the user wrote stays a 0, for a field that is sent without it may get the server's default.
+    """
     rule = rules.get(path, Field())
     if rule.create_only and have not in (None, ""):
         return have
@@ -199,7 +204,7 @@ def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "") ->
         old = have if isinstance(have, dict) else {}
         new = {} if rule.exact else dict(old)
         for name, value in want.items():
-            merged = overlay(value, old.get(name), rules, f"{path}.{name}" if path else name)
+            merged = overlay(value, old.get(name), rules, f"{path}.{name}" if path else name, explicit)
             if name in old or merged is not None:
                 new[name] = merged
         return have if new == old else (want if rule.whole else new)
@@ -209,15 +214,18 @@ def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "") ->
             known = {str(item.get(rule.key)): item for item in old}
             names = [str(item[rule.key]) for item in want]
             gone = {str(item[rule.key]) for item in want if len(item) > 1 and all(item[key] is None for key in item if key != rule.key)}
-            fresh = {str(item[rule.key]): overlay(item, known.get(str(item[rule.key])), rules, path + "[]") for item in want}
+            fresh = {str(item[rule.key]): overlay(item, known.get(str(item[rule.key])), rules, path + "[]", explicit) for item in want}
             merged = [fresh.get(name, item) for name, item in known.items() if (name in fresh or rule.merge) and name not in gone]
             merged += [fresh[name] for name in names if name not in known and name not in gone]
         elif rule.unordered:
             merged = old if {canonical(item, rule) for item in old} == {canonical(item, rule) for item in want} else want
         else:
-            merged = [overlay(item, old[place] if place < len(old) else None, rules, path + "[]") for place, item in enumerate(want)]
+            merged = [
+                overlay(item, old[place] if place < len(old) else None, rules, path + "[]", explicit) for place, item in enumerate(want)
+            ]
         return have if merged == old else merged
-    return have if canonical(want, rule) == canonical(have, rule) else want
+    same = canonical(want, rule) == canonical(have, rule)
+    return have if same and not (explicit and have is None) else want
 
 
 def canonical(value: Any, rule: Field) -> Any:

@@ -8,7 +8,7 @@ import hashlib
 import uuid
 from typing import Any
 
-from ..crud import Kind, done_operation
+from ..crud import Kind, done_operation, start_operation
 from ..discovery import Json
 from ..world import ApiError, Call, registry
 
@@ -126,3 +126,69 @@ Kind(
 )
 Kind("run.projects.locations.services.revisions", items="revisions", operation="done", verbs=("get", "list", "delete"))
 registry.method("run.projects.locations.operations.get")(done_operation)
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------------------
+
+
+def on_job(call: Call, new: Json, old: Json | None) -> None:
+    task = new.get("template", {}).get("template", {})
+    if "containers" not in task:
+        raise invalid("template.template.containers: exactly one container is required")
+    task.setdefault("maxRetries", 3)
+    task.setdefault("timeout", "600s")
+    task.setdefault("serviceAccount", "1-compute@developer.gserviceaccount.com")
+    new["template"].setdefault("taskCount", 1)
+    for container in task["containers"]:
+        limits = container.setdefault("resources", {}).setdefault("limits", {})
+        container["resources"]["limits"] = {"cpu": "1000m", "memory": "512Mi"} | limits
+    new["generation"] = str(int((old or {}).get("generation", "0")) + 1)
+    new["updateTime"] = call.world.now()
+    new.setdefault("createTime", new["updateTime"])
+    new.setdefault("uid", str(uuid.uuid4()))
+    new.setdefault("launchStage", "GA")
+    new["terminalCondition"] = READY
+
+
+Kind(
+    "run.projects.locations.jobs",
+    items="jobs",
+    id_from="jobId",
+    etag="etag",
+    operation="done",
+    without_mask="replace",
+    presence=("maxRetries",),
+    busy={"reconciling": True},
+    busy_update={"reconciling": True},
+    on_write=on_job,
+)
+Kind("run.projects.locations.jobs.executions", items="executions", operation="done", verbs=("get", "list", "delete"))
+
+
+@registry.method("run.projects.locations.jobs.run")
+def run_job(call: Call) -> Json:
+    """An execution copies the job's template; its operation ends when the execution does."""
+    job = call.find()
+    name = f"{job['name']}/executions/{job['name'].rpartition('/')[2]}-{uuid.uuid4().hex[:5]}"
+    created = call.world.now()
+    execution: Json = {
+        "name": name,
+        "job": job["name"],
+        "createTime": created,
+        "template": copy.deepcopy(job["template"]["template"]),
+        "taskCount": 1,
+    }
+    call.world.objects[f"run/{name}"] = execution
+    job["latestCreatedExecution"] = {"name": name, "createTime": created, "completionStatus": "EXECUTION_RUNNING"}
+
+    def finish() -> Json:
+        ended = call.world.now()
+        execution.update(completionTime=ended, succeededCount=1, conditions=[{"type": "Completed", "state": "CONDITION_SUCCEEDED"}])
+        job["latestCreatedExecution"] |= {"completionTime": ended, "completionStatus": "EXECUTION_SUCCEEDED"}
+        return copy.deepcopy(execution)
+
+    def undo() -> None:
+        execution.update(completionTime=call.world.now(), failedCount=1, conditions=[{"type": "Completed", "state": "CONDITION_FAILED"}])
+        job["latestCreatedExecution"] |= {"completionTime": call.world.now(), "completionStatus": "EXECUTION_FAILED"}
+
+    return start_operation(call, "done", call.key, finish, undo)
