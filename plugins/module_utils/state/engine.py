@@ -8,7 +8,7 @@ import os
 import time
 
 from . import accounts, files, packages, transaction, units, validators
-from .host import Deadline, Lock, StepError, sync_folder
+from .host import Deadline, Lock, StepError, destination, sync_folder
 from .prediction import Prediction
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ class Engine:
             self.fail(str(error), error.facts)
         except OSError as error:
             hint = " (set become: true)" if isinstance(error, PermissionError) and os.getuid() != 0 else ""
-            self.fail(f"{error.filename or 'operating system'}: {error.strerror}{hint}", {})
+            self.fail(f"{destination(error.filename or 'operating system')}: {error.strerror}{hint}", {})
         found = self.prediction
         changed = self.lasting if self.result.get("failed") else found.changed
         return dict(self.result, changed=changed, items=found.items, diff=found.diffs if self.want["diff"] else [])

@@ -121,6 +121,12 @@ def staged_name(path: str) -> str:
     return os.path.join(folder, f"{STAGED_PREFIX}{base}.{os.urandom(4).hex()}")
 
 
+def destination(staged: str) -> str:
+    """The path a staged name was made for; any other path as it is."""
+    folder, base = os.path.split(staged)
+    return os.path.join(folder, base[len(STAGED_PREFIX) :].rsplit(".", 1)[0]) if base.startswith(STAGED_PREFIX) else staged
+
+
 def write_new(path: str, data: bytes, mode: int, uid: int, gid: int) -> None:
     """Create `path`, which must not exist, readable by nobody else until owner and mode are set."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
