@@ -1,0 +1,295 @@
+"""What monitoring promises: everything is seen, strangers see nothing, and an alert reaches a human."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from testinfra.host import Host
+
+ROLE = Path(__file__).parents[3] / "roles" / "monitoring"
+PORTS = {
+    "prometheus": 9090,
+    "prometheus-alertmanager": 9093,
+    "prometheus-node-exporter": 9100,
+    "prometheus-nginx-exporter": 9113,
+    "prometheus-blackbox-exporter": 9115,
+    "prometheus-redis-exporter": 9121,
+    "prometheus-pgbouncer-exporter": 9127,
+    "prometheus-postgres-exporter": 9187,
+}
+SECRETS = ("only-for-this-scenario-monitor-77d0", "only-for-this-scenario-receiver-5c0d")
+RULES = "/etc/prometheus/rules/slipway.yml"
+GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
+WEBHOOK = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        open("/run/molecule-webhook", "a").write(self.headers["Authorization"] + " " + body + "\\n")
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9999), Handler).serve_forever()
+"""
+
+
+def address(host: Host) -> str:
+    return host.check_output("hostname --ip-address").split()[0]
+
+
+def ask(host: Host, path: str) -> Any:
+    """What Prometheus' API answers."""
+    return json.loads(host.check_output("python3 -c %s %s", GET, f"http://{address(host)}:9090/api/v1/{path}"))["data"]
+
+
+def value(host: Host, name: str, **labels: str) -> float | None:
+    """The newest sample of a metric, if there is exactly one."""
+    found = [
+        sample["value"][1] for sample in ask(host, f"query?query={name}")["result"] if labels.items() <= sample["metric"].items()
+    ]
+    return float(found[0]) if len(found) == 1 else None
+
+
+def wait(what: Callable[[], Any], seconds: float = 30) -> Any:
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s; the last answer: {answer!r}"
+        time.sleep(0.5)
+    return answer
+
+
+def process(host: Host, unit: str) -> str:
+    return host.check_output(f"systemctl show --property MainPID --value {unit}.service")
+
+
+def converge(platform: str, variables: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    """Run the scenario's playbook again on this host, with other values."""
+    ephemeral = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+    playbook = Path(__file__).parents[1] / "converge.yml"
+    return subprocess.run(
+        ["ansible-playbook", "-i", ephemeral / "inventory", "--limit", platform, "--extra-vars", json.dumps(variables), playbook],
+        env=os.environ | {"ANSIBLE_CONFIG": str(ephemeral / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+def said(run: subprocess.CompletedProcess[str]) -> str:
+    """The run's words without the line breaks and doubled quotes of YAML."""
+    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
+
+
+def test_every_job_is_seen(host: Host, platform: str) -> None:
+    def all_up() -> list[dict[str, Any]]:
+        targets: list[dict[str, Any]] = ask(host, "targets")["activeTargets"]
+        return targets if all(target["health"] == "up" for target in targets) else []
+
+    targets = wait(all_up)
+    seen = sorted((target["labels"]["job"], target["labels"]["instance"]) for target in targets)
+    own = ["alertmanager", "api", "blackbox", "nginx", "node", "pgbouncer", "postgres", "prometheus", "redis", "redis"]
+    assert seen == sorted([*((job, platform) for job in own), ("probe", "shop"), ("probe", "shop-verified")])
+
+
+def test_exporters_reach_their_services(host: Host) -> None:
+    for name in ("pg_up", "pgbouncer_up", "nginx_up"):
+        assert value(host, name) == 1, name
+    for name in ("broker", "cache"):
+        assert value(host, "redis_up", name=name) == 1, name
+        assert value(host, "redis_memory_max_bytes", name=name), name
+    assert value(host, "orders_created_total", job="api") == 7
+    assert value(host, "pgbouncer_databases_pool_size", name="shop") == 20
+    assert value(host, "pg_settings_max_connections") == 100
+    assert value(host, "node_systemd_unit_state", name="nginx.service", state="active") == 1
+
+
+def test_probe_tells_a_good_certificate_from_a_bad_one(host: Host) -> None:
+    assert value(host, "probe_success", instance="shop") == 1
+    assert value(host, "probe_success", instance="shop-verified") == 0
+    expires = value(host, "probe_ssl_earliest_cert_expiry", instance="shop")
+    assert expires is not None
+    assert 99 < (expires - time.time()) / 86400 < 101
+
+
+def test_sandbox_does_not_bend_what_is_measured(host: Host) -> None:
+    """In the exporter's own view every file system is read-only."""
+    readonly = ask(host, "query?query=node_filesystem_readonly")["result"]
+    assert readonly
+    assert {sample["value"][1] for sample in readonly} == {"0"}
+
+
+def test_metrics_of_timers_are_read(host: Host) -> None:
+    host.run("echo slipway_molecule 41 > /var/lib/prometheus/node-exporter/molecule.prom")
+    assert wait(lambda: value(host, "slipway_molecule")) == 41
+
+
+def test_listens_on_one_address(host: Host) -> None:
+    found = set()
+    for line in host.check_output("ss --tcp --udp --listening --numeric --no-header --processes").splitlines():
+        local, program = line.split()[4], line.rpartition('(("')[2]
+        if program.startswith(("prometheus", "pgbouncer-expo")):
+            found.add(local)
+    assert found == {f"{address(host)}:{port}" for port in PORTS.values()}
+
+
+@pytest.mark.parametrize("unit", PORTS)
+def test_is_confined(host: Host, unit: str) -> None:
+    checked = host.run(f"systemd-analyze security --no-pager --threshold=15 {unit}.service")
+    assert checked.rc == 0, checked.stdout.splitlines()[-1]
+    assert host.check_output(f"ps -o user= -p {process(host, unit)}").strip() == "prometheus"
+    assert host.run(f"systemctl is-enabled {unit}.service").stdout.strip() == "enabled"
+
+
+def test_secrets_are_where_only_the_service_reads_them(host: Host) -> None:
+    for secret in SECRETS:
+        assert host.run(f"grep --recursive --files-with-matches {secret} /etc/prometheus").stdout.strip() != ""
+        assert host.run("runuser -u nobody -- grep --recursive --files-with-matches %s /etc /var/lib/prometheus /run", secret).stdout == ""
+        assert host.run("grep --text --files-with-matches %s /proc/[1-9]*/environ", secret).stdout == ""
+        assert secret not in host.check_output("ps -e -o args=").replace(f"grep {secret}", "")
+    shown = ask(host, "status/config")["yaml"]
+    assert not [secret for secret in SECRETS if secret in shown]
+
+
+def test_exporter_outlives_its_service(host: Host) -> None:
+    before = process(host, "prometheus-pgbouncer-exporter")
+    host.check_output("systemctl stop pgbouncer.service")
+    try:
+        wait(lambda: value(host, "pgbouncer_up") == 0)
+        assert value(host, "up", job="pgbouncer") == 1
+    finally:
+        host.check_output("systemctl start pgbouncer.service")
+    wait(lambda: value(host, "pgbouncer_up") == 1)
+    assert process(host, "prometheus-pgbouncer-exporter") == before
+
+
+def test_an_alert_reaches_its_receiver(host: Host, platform: str) -> None:
+    host.check_output("systemd-run --quiet --collect --unit=molecule-webhook python3 -c %s", WEBHOOK)
+    try:
+        host.check_output("systemctl stop prometheus-nginx-exporter.service")
+
+        def messages() -> list[dict[str, Any]]:
+            lines = host.run("cat /run/molecule-webhook").stdout.splitlines()
+            assert all(line.startswith(f"Bearer {SECRETS[1]} ") for line in lines)
+            return [alert for line in lines for alert in json.loads(line.split(" ", 2)[2])["alerts"]]
+
+        (alert,) = wait(lambda: [alert for alert in messages() if alert["labels"]["alertname"] == "ExporterGone"], 60)
+        assert alert["labels"]["instance"] == platform
+        assert alert["annotations"]["summary"] == f"{platform} is blind"
+        wait(lambda: [alert for alert in messages() if alert["labels"]["alertname"] == "Watchdog"], 90)
+    finally:
+        host.run("systemctl start prometheus-nginx-exporter.service; systemctl stop molecule-webhook.service")
+
+
+def test_rules_fire_when_they_should_and_only_then(host: Host) -> None:
+    copy_tests(host)
+    for name in ("rules", "rules_backup"):
+        run = host.run(f"promtool test rules /run/molecule-rules/{name}.yml")
+        assert run.rc == 0, run.stdout + run.stderr
+
+
+def test_every_rule_is_tested(host: Host) -> None:
+    """Turn the last comparison of one rule round, or let it never fire: its test must go red."""
+    copy_tests(host)
+    rules = yaml.safe_load(host.file(RULES).content_string)
+    survivors = []
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            right = rule["expr"]
+            rule["expr"] = re.sub(r"(?s)^(.*?)( (?:[<>]|[!=]=) )", lambda found: found[1] + {" > ": " < ", " < ": " > ", " == ": " != "}.get(found[2], " == "), right)
+            if rule["expr"] == right:
+                rule["expr"] = f"({right}) and vector(1) > 1"
+            host.check_output("printf %%s %s > /run/molecule-rules/slipway.yml", json.dumps(rules))
+            name = "rules_backup" if group["name"] == "slipway-backup" else "rules"
+            if host.run(f"promtool test rules /run/molecule-rules/{name}.yml").rc == 0:
+                survivors.append((rule["alert"], rule["expr"]))
+            rule["expr"] = right
+    assert survivors == []
+
+
+def copy_tests(host: Host) -> None:
+    host.check_output(f"mkdir --parents /run/molecule-rules && cp {RULES} /run/molecule-rules/")
+    for path in Path(__file__).parent.glob("rules*.yml"):
+        host.check_output("printf %%s %s > /run/molecule-rules/%s", path.read_text(), path.name)
+
+
+def test_every_alert_tells_what_to_do(host: Host) -> None:
+    rules = [rule for group in yaml.safe_load(host.file(RULES).content_string)["groups"] for rule in group["rules"]]
+    headings = re.findall(r"^## (\w+)$", (ROLE / "RUNBOOK.md").read_text(), re.MULTILINE)
+    assert [rule["alert"] for rule in rules] == headings
+    for rule in rules:
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, rule["alert"]
+        assert rule["annotations"]["runbook_url"] == f"https://runbook.test/#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in {"critical", "warning", "none"}
+
+
+def test_new_rule_arrives_without_a_restart(host: Host, platform: str) -> None:
+    before = {unit: process(host, unit) for unit in PORTS}
+    run = converge(platform, {"shop_rules": [{"alert": "Newcomer", "expr": "vector(3)"}]})
+    assert run.returncode == 0, run.stdout
+    assert "Newcomer" in {rule["name"] for group in ask(host, "rules")["groups"] for rule in group["rules"]}
+    assert {unit: process(host, unit) for unit in PORTS} == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"shop_rules": [{"alert": "Broken", "expr": "sum by ("}]}, ("promtool check config", "/etc/prometheus/rules/shop.yml", "parse error")),
+        (
+            {"monitoring_receivers": [{"name": "team", "configuration": {"pigeon_configs": []}}]},
+            ("amtool check-config", "/etc/prometheus/alertmanager.yml", "pigeon_configs not found"),
+        ),
+    ],
+    ids=["rule", "receiver"],
+)
+def test_broken_configuration_is_refused(host: Host, platform: str, variables: dict[str, object], named: tuple[str, ...]) -> None:
+    before = [process(host, unit) for unit in PORTS], host.check_output("sha256sum /etc/prometheus/*.yml /etc/prometheus/rules/*")
+    run = converge(platform, variables)
+    assert run.returncode != 0
+    for words in named:
+        assert words in said(run)
+    assert ([process(host, unit) for unit in PORTS], host.check_output("sha256sum /etc/prometheus/*.yml /etc/prometheus/rules/*")) == before
+    assert value(host, "up", job="node") == 1
+    assert not [secret for secret in SECRETS if secret in said(run)]
+
+
+def test_retention_reaches_the_process(host: Host, platform: str) -> None:
+    assert ask(host, "status/flags")["storage.tsdb.retention.time"] == "30d"
+    run = converge(platform, {"monitoring_retention_days": 7, "monitoring_retention_gigabytes": 2})
+    assert run.returncode == 0, run.stdout
+    flags = ask(host, "status/flags")
+    assert (flags["storage.tsdb.retention.time"], flags["storage.tsdb.retention.size"]) in {("7d", "2GiB"), ("1w", "2GiB"), ("1w", "2GB"), ("7d", "2GB")}
+
+
+def test_nonsense_is_refused_all_at_once(host: Host, platform: str) -> None:
+    before = host.check_output("sha256sum /etc/prometheus/*.yml")
+    variables = {
+        "monitoring_exporters": ["redis"],
+        "monitoring_redis_password": "",
+        "monitoring_retention_days": 0,
+        "monitoring_scrape_interval_seconds": 600,
+        "monitoring_alert_error_ratio": 5,
+        "monitoring_receiver_secrets": {"../shadow": "x"},
+        "monitoring_extra_rules": {"slipway": []},
+    }
+    run = converge(platform, variables)
+    assert run.returncode != 0
+    for named in (
+        "it must contain node",
+        "monitoring_redis_password is empty",
+        "monitoring_retention_days is 0; allowed: at least 1",
+        "monitoring_scrape_interval_seconds is 600; allowed: 1 to 120",
+        "monitoring_alert_error_ratio is 5.0; allowed: a part of 1",
+        "the name '../shadow'",
+        "monitoring_extra_rules: the name 'slipway'",
+        "it must contain blackbox",
+    ):
+        assert named in said(run)
+    assert host.check_output("sha256sum /etc/prometheus/*.yml") == before
