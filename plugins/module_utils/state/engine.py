@@ -8,7 +8,7 @@ import os
 import time
 
 from . import accounts, files, packages, transaction, units, validators
-from .host import Deadline, Lock, StepError, destination, sync_folder
+from .host import Deadline, Lock, StepError, command, destination, sync_folder
 from .prediction import Prediction
 
 TYPE_CHECKING = False
@@ -26,6 +26,7 @@ class Engine:
         self.prediction = Prediction(payload)
         self.transaction = transaction.Transaction()
         self.changing: dict[str, float] = {}
+        self.switched: list[tuple[str, str]] = []  # how to undo what was enabled, disabled, masked
         self.lasting = False  # packages or accounts were changed: those are not put back
         self.result: dict[str, Any] = {"restarted": [], "reloaded": [], "packages_installed": [], "put_back": []}
 
@@ -57,6 +58,7 @@ class Engine:
             item["reason"] = secrets.mask(item["reason"], words)
 
     def predict(self) -> None:
+        self.recover()
         self.prediction.make(self.transaction.unproven())
         if self.check:
             self.result.update(restarted=self.prediction.restarted, reloaded=self.prediction.reloaded)
@@ -84,7 +86,6 @@ class Engine:
             raise StepError("slipway.stack.state needs root on the host: set become: true")
         with Lock(self.deadline):
             packages.QuietServices.clean()
-            self.recover()
             self.predict()
             if self.prediction.changed:
                 self.apply()
@@ -94,16 +95,18 @@ class Engine:
     def recover(self) -> None:
         """Finish what killed runs left: a put-back is completed, new files of this call's paths are adopted."""
         paths = {want["path"] for want in self.want["files"] + self.want["directories"]}
-        for journal in transaction.left_behind():
-            journal.clean_temporary()
+        for journal in transaction.left_behind(clean=not self.check):
+            if not self.check:
+                journal.clean_temporary()
             if journal.data["phase"] == "back":
-                self.restore(journal.data["units"], journal.put_back)
-                journal.forget(journal.paths())
-                self.prediction.report("recovery", journal.folder, ["a killed put-back was completed"], "put back")
-            elif not journal.data["entries"]:
-                journal.forget(set())
+                if not self.check:
+                    self.restore(journal.data["units"], journal.put_back)
+                    journal.forget(journal.paths())
+                self.prediction.report("recovery", journal.folder, ["a put-back was killed"], "put back")
             elif journal.paths() & paths:
                 self.transaction.adopt(journal, paths)
+            elif not journal.data["entries"] and not self.check:
+                journal.forget(set())
 
     def apply(self) -> None:
         self.lasting = any(item["changed"] and item["section"] in ("packages", "groups", "users") for item in self.prediction.items)
@@ -144,6 +147,7 @@ class Engine:
                     staged[want["path"]] = self.transaction.stage(want, *owner)
         for want, have in changes:
             self.transaction.remember(want["path"], have)
+        self.transaction.moment = time.time()
         self.transaction.write_journal("forward")
         court = self.court(self.changing)
         unasked = court.before_swap([want for want, _have in changes], staged)
@@ -179,7 +183,7 @@ class Engine:
                 units.perform(want, "stop", self.deadline)
             for verb in (plan.enable, plan.mask):
                 if verb in ("disable", "mask"):
-                    units.systemctl(verb, want["name"], self.deadline)
+                    self.switch(verb, want["name"])
 
     def apply_units(self) -> None:
         wanted = self.want["units"]
@@ -188,13 +192,17 @@ class Engine:
             units.daemon_reload(self.deadline)
         for want in wanted:
             if want["masked"] is False and have[want["name"]].masked:
-                units.systemctl("unmask", want["name"], self.deadline)
+                self.switch("unmask", want["name"])
         for want in wanted:
             self.act_on_unit(want)
         have = units.show([want["name"] for want in wanted])
         for want in wanted:  # last, so that a unit which never worked is not left enabled
             if units.decide(want, have[want["name"]], {}, 0.0).enable == "enable":
-                units.systemctl("enable", want["name"], self.deadline)
+                self.switch("enable", want["name"])
+
+    def switch(self, verb: str, name: str) -> None:
+        units.systemctl(verb, name, self.deadline)
+        self.switched.append((units.OPPOSITES[verb], name))
 
     def act_on_unit(self, want: dict[str, Any]) -> None:
         """Decided anew for each unit: restarting the one before may have restarted this one."""
@@ -222,6 +230,8 @@ class Engine:
         lines = units.journal(failed_unit) if failed_unit else []
         self.deadline = Deadline(max(120, self.want["timeout"] / 2))
         self.transaction.turn_back()
+        for verb, name in reversed(self.switched):
+            command(["systemctl", verb, name], 60)
         notes = self.restore(self.transaction.units, self.transaction.put_back)
         if isinstance(error, StepError):
             journal = ["last lines of its journal:", *("  " + line for line in lines)] if lines else []

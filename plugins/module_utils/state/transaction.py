@@ -30,6 +30,7 @@ class Transaction:
 
     def __init__(self) -> None:
         self.folder = ""
+        self.moment = time.time()  # of the swap: a process started later has read the new files
         self.entries: list[dict[str, Any]] = []
         self.temporary: list[str] = []
         self.units: dict[str, bool] = {}
@@ -58,6 +59,7 @@ class Transaction:
     def write_journal(self, phase: str) -> None:
         data = {
             "phase": phase,
+            "time": self.moment,
             "entries": self.entries,
             "temporary": self.temporary,
             "units": self.units,
@@ -168,7 +170,7 @@ class Journal:
         self.folder = folder
         with open(folder + "/journal.json", encoding="utf-8") as handle:
             self.data: dict[str, Any] = json.load(handle)
-        self.time = os.stat(folder + "/journal.json").st_mtime
+        self.time: float = self.data["time"]
 
     def paths(self) -> set[str]:
         return {entry["path"] for entry in self.data["entries"]}
@@ -196,12 +198,11 @@ class Journal:
         self.data["entries"] = left
         staged = staged_name(self.folder + "/journal.json")
         write_new(staged, json.dumps(self.data).encode(), 0o600, os.getuid(), os.getgid())
-        os.utime(staged, (self.time, self.time))
         os.rename(staged, self.folder + "/journal.json")
 
 
-def left_behind() -> list[Journal]:
-    """Journals of runs that did not end, oldest first."""
+def left_behind(clean: bool) -> list[Journal]:
+    """Journals of runs that did not end, oldest first. clean: remove what is of no use any more."""
     try:
         names = sorted(os.listdir(ROLLBACK))
     except OSError:
@@ -211,13 +212,13 @@ def left_behind() -> list[Journal]:
         folder = f"{ROLLBACK}/{name}"
         try:
             journal = Journal(folder)
-        except (OSError, ValueError):  # killed before its first journal was complete: nothing had been touched
+            useless = time.time() - journal.time > KEEP_SECONDS and journal.data["phase"] == "forward"
+        except (OSError, ValueError, KeyError):  # killed before its first journal was complete: nothing had been touched
+            useless = True
+        if not useless:
+            journals.append(journal)
+        elif clean:
             remove_tree(folder)
-            continue
-        if time.time() - journal.time > KEEP_SECONDS and journal.data["phase"] == "forward":
-            remove_tree(folder)
-            continue
-        journals.append(journal)
     return journals
 
 

@@ -22,6 +22,7 @@ UNIT_FOLDERS = (
     "/usr/local/lib/systemd/system/",
 )
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,NeedDaemonReload,ExecMainStartTimestamp,ActiveEnterTimestamp"
+OPPOSITES = {"enable": "disable", "disable": "enable", "mask": "unmask", "unmask": "mask"}
 # enabling cannot change these: somebody else starts them, or a generator made them
 _NOT_ENABLEABLE = ("static", "generated", "indirect", "transient")
 

@@ -80,20 +80,20 @@ def test_put_back_returns_everything(tree: Path, upto: str) -> None:
     assert snapshot(tree) == before
     assert tree.stat().st_mtime_ns == time  # or a unit that watches the folder would restart for nothing
     call.finish()
-    assert transaction.left_behind() == []
+    assert transaction.left_behind(clean=True) == []
 
 
 def test_finish_keeps_the_new_and_forgets_the_old(tree: Path) -> None:
     change(tree).finish()
     assert (tree / "file").read_text() == "new\n" and (tree / "file").stat().st_mode & 0o777 == 0o600
     assert (tree / "link").readlink() == Path("/new") and (tree / "made/deep/file").exists() and not (tree / "folder").exists()
-    assert not list(tree.rglob(".slipway-*")) and transaction.left_behind() == []
+    assert not list(tree.rglob(".slipway-*")) and transaction.left_behind(clean=True) == []
 
 
 def test_a_killed_run_is_put_back_from_its_journal_and_twice_does_no_harm(tree: Path) -> None:
     before = snapshot(tree)
     change(tree)  # and never finished
-    (journal,) = transaction.left_behind()
+    (journal,) = transaction.left_behind(clean=True)
     assert journal.data["phase"] == "forward"
     assert journal.changed_paths() >= {f"{tree}/file", f"{tree}/link", f"{tree}/made/deep/file", f"{tree}/folder"}
     assert journal.put_back() and journal.put_back() == []
@@ -102,7 +102,7 @@ def test_a_killed_run_is_put_back_from_its_journal_and_twice_does_no_harm(tree: 
 
 def test_a_run_killed_before_its_swap_has_changed_nothing_but_leftovers(tree: Path) -> None:
     change(tree, "staged")
-    (journal,) = transaction.left_behind()
+    (journal,) = transaction.left_behind(clean=True)
     assert journal.changed_paths() <= {f"{tree}/made", f"{tree}/made/deep"}
     journal.clean_temporary()
     assert not list(tree.rglob(".slipway-*"))
@@ -111,7 +111,7 @@ def test_a_run_killed_before_its_swap_has_changed_nothing_but_leftovers(tree: Pa
 def test_a_later_call_returns_to_before_the_killed_one(tree: Path) -> None:
     before = snapshot(tree)[f"{tree}/file"]
     change(tree)
-    (journal,) = transaction.left_behind()
+    (journal,) = transaction.left_behind(clean=True)
     later = transaction.Transaction()
     later.adopt(journal, {f"{tree}/file"})
     assert later.unproven()[f"{tree}/file"] == journal.time
@@ -120,14 +120,14 @@ def test_a_later_call_returns_to_before_the_killed_one(tree: Path) -> None:
     later.put_back()
     assert snapshot(tree)[f"{tree}/file"] == before
     later.finish()
-    (journal,) = transaction.left_behind()  # the rest still waits for a call on its paths
+    (journal,) = transaction.left_behind(clean=True)  # the rest still waits for a call on its paths
     assert f"{tree}/file" not in journal.paths() and f"{tree}/link" in journal.paths()
 
 
 def test_a_journal_that_was_never_complete_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "rollback/1-x").mkdir(parents=True)
     (tmp_path / "rollback/1-x/journal.json").write_text('{"phase": ')
-    assert transaction.left_behind() == [] and not (tmp_path / "rollback/1-x").exists()
+    assert transaction.left_behind(clean=True) == [] and not (tmp_path / "rollback/1-x").exists()
 
 
 def test_what_is_kept_is_for_nobody_else(tree: Path, tmp_path: Path) -> None:
