@@ -35,7 +35,7 @@ options:
   tasks: {description: How many tasks an execution has., type: int}
   parallelism: {description: How many of them run at a time., type: int}
   max_retries: {description: How often a failed task is tried again. A migration wants 0., type: int}
-  timeout: {description: Longest time for a task, such as V(10m)., type: str}
+  timeout: {description: 'Longest time for a task, such as V(10m).', type: str}
   service_account: {description: The identity that the code runs as., type: str}
   network: {description: VPC network for Direct VPC egress., type: str}
   subnetwork: {description: Subnetwork for Direct VPC egress., type: str}

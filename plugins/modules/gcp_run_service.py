@@ -36,7 +36,7 @@ options:
     description: Files from Secret Manager, C(/path/of/file=SECRET:VERSION). Together with the next two it is the whole list of volumes.
     type: dict
   cloudsql_instances: {description: Connection names to mount below C(/cloudsql)., type: list, elements: str}
-  buckets: {description: Buckets to mount read-only, C(/path=BUCKET)., type: dict}
+  buckets: {description: 'Buckets to mount read-only, C(/path=BUCKET).', type: dict}
   cpu: {description: CPU limit such as V(2)., type: str}
   memory: {description: Memory limit such as V(4Gi)., type: str}
   cpu_throttling: {description: CPU only while a request is served., type: bool}
@@ -45,7 +45,7 @@ options:
   max_instances: {description: Most instances of a revision., type: int}
   concurrency: {description: Requests that one instance serves at a time., type: int}
   cpu_target: {description: CPU use in percent above which instances are added., type: int}
-  timeout: {description: Longest time for a request, such as V(300s)., type: str}
+  timeout: {description: 'Longest time for a request, such as V(300s).', type: str}
   service_account: {description: The identity that the code runs as., type: str}
   execution_environment: {description: Sandbox generation., type: str, choices: [gen1, gen2]}
   network: {description: VPC network for Direct VPC egress., type: str}

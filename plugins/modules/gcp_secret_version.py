@@ -45,7 +45,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 version: {description: Number of the newest enabled version; in check mode the one it would get., type: str, returned: always}
-resource: {description: The versions that are or would be enabled, newest first., type: dict, returned: always}
+resource: {description: 'The versions that are or would be enabled, newest first.', type: dict, returned: always}
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}
 """
 

@@ -11,7 +11,7 @@ version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
 options:
-  name: {description: The account's id, the part before the at sign., type: str, required: true}
+  name: {description: 'The account''s id, the part before the at sign.', type: str, required: true}
   state: {description: Whether the account exists., type: str, choices: [present, absent], default: present}
   display_name: {description: Name for people., type: str}
   description: {description: What it is for., type: str}
@@ -27,7 +27,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource: {description: The account as the API shows it; in check mode as it would be., type: dict, returned: always}
-email: {description: Its address, known before it exists., type: str, returned: always}
+email: {description: 'Its address, known before it exists.', type: str, returned: always}
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}
 """
 

@@ -78,7 +78,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource: {description: The instance as the API shows it; in check mode as it would be., type: dict, returned: always}
-restart: {description: What makes the instance restart, or an empty list., type: list, elements: str, returned: when an instance is changed}
+restart: {description: 'What makes the instance restart, or an empty list.', type: list, elements: str, returned: on a change}
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}
 """
 

@@ -28,8 +28,8 @@ options:
     suboptions:
       action: {description: 'What happens, such as C({type: Delete}).', type: dict, required: true}
       condition: {description: 'When, such as C({age: 30}) or C({numNewerVersions: 5}).', type: dict, required: true}
-  retention_period: {description: How long every object must stay, such as V(30d)., type: str}
-  soft_delete_period: {description: How long deleted objects can be brought back, such as V(7d). V(0) switches it off., type: str}
+  retention_period: {description: 'How long every object must stay, such as V(30d).', type: str}
+  soft_delete_period: {description: 'How long deleted objects can be brought back, such as V(7d). V(0) switches it off.', type: str}
   kms_key_name:
     description: Default Cloud KMS key. The project's storage agent needs C(roles/cloudkms.cryptoKeyEncrypterDecrypter) on it first.
     type: str

@@ -209,21 +209,21 @@ def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "", ex
                 new[name] = merged
         return have if new == old else (want if rule.whole else new)
     if isinstance(want, list):
-        old = have if isinstance(have, list) else []
+        items: list[Any] = have if isinstance(have, list) else []
         if rule.key:
-            known = {str(item.get(rule.key)): item for item in old}
+            known = {str(item.get(rule.key)): item for item in items}
             names = [str(item[rule.key]) for item in want]
             gone = {str(item[rule.key]) for item in want if len(item) > 1 and all(item[key] is None for key in item if key != rule.key)}
             fresh = {str(item[rule.key]): overlay(item, known.get(str(item[rule.key])), rules, path + "[]", explicit) for item in want}
             merged = [fresh.get(name, item) for name, item in known.items() if (name in fresh or rule.merge) and name not in gone]
             merged += [fresh[name] for name in names if name not in known and name not in gone]
         elif rule.unordered:
-            merged = old if {canonical(item, rule) for item in old} == {canonical(item, rule) for item in want} else want
+            merged = items if {canonical(item, rule) for item in items} == {canonical(item, rule) for item in want} else want
         else:
             merged = [
-                overlay(item, old[place] if place < len(old) else None, rules, path + "[]", explicit) for place, item in enumerate(want)
+                overlay(item, items[place] if place < len(items) else None, rules, path + "[]", explicit) for place, item in enumerate(want)
             ]
-        return have if merged == old else merged
+        return have if merged == items else merged
     same = canonical(want, rule) == canonical(have, rule)
     return have if same and not (explicit and have is None) else want
 
