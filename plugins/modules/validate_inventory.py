@@ -43,7 +43,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 def main() -> None:
     """Reached only when the action plugin is missing."""
-    AnsibleModule({}, supports_check_mode=True).fail_json(msg="slipway.stack.validate_inventory runs on the controller; is its action plugin installed?")
+    module = AnsibleModule({}, supports_check_mode=True)
+    module.fail_json(msg="slipway.stack.validate_inventory runs on the controller; is its action plugin installed?")
 
 
 if __name__ == "__main__":

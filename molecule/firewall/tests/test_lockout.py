@@ -16,7 +16,8 @@ def rules(host: Host) -> str:
 def leftovers(host: Host) -> str:
     """What a guard that has done its work must not leave behind."""
     return host.check_output(
-        "systemctl list-units --all --plain --no-legend 'slipway-undo-*'; find /var/lib/slipway/undo /etc/systemd -mindepth 1 -name '*-undo-*'"
+        "systemctl list-units --all --plain --no-legend 'slipway-undo-*';"
+        " find /var/lib/slipway/undo /etc/systemd -mindepth 1 -name '*-undo-*'"
     )
 
 

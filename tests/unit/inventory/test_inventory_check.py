@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from ansible_collections.slipway.stack.plugins.plugin_utils import inventory_check as check
 
+RANDOM = "a random secret of at least 16 characters (slipway secrets init makes them)"
 GOOD = "kJ3-random-enough-for-a-test"
 
 
@@ -35,11 +36,11 @@ def test_known_and_own_names_pass(name: str) -> None:
         ("trunc", {"choices": ["session", "transaction"]}, ["x is 'trunc'; allowed: session, transaction"]),
         ([{"nam": "a"}], {"type": "list", "elements": "dict", "options": {"name": {"required": True}}},
          ["x[0].nam is an unknown key; allowed: name; did you mean name?", "x[0].name is missing; allowed: text"]),
-        ("admin", {"no_log": True}, ["x is a well-known placeholder; allowed: a random secret of at least 16 characters (slipway secrets init makes them)"]),
+        ("admin", {"no_log": True}, [f"x is a well-known placeholder; allowed: {RANDOM}"]),
         ([{"password": "short"}], {"type": "list", "elements": "dict", "options": {"password": {"no_log": True}}},
-         ["x[0].password is a secret of 5 characters; allowed: a random secret of at least 16 characters (slipway secrets init makes them)"]),
+         [f"x[0].password is a secret of 5 characters; allowed: {RANDOM}"]),
         ({"URL": "postgresql://u:dev_password@h/d", "SMTP_USERNAME": "me"}, {"type": "dict", "no_log": True},
-         ["x.URL is a well-known placeholder; allowed: a random secret of at least 16 characters (slipway secrets init makes them)"]),
+         [f"x.URL is a well-known placeholder; allowed: {RANDOM}"]),
         (GOOD, {"no_log": True}, []),
         ("", {"no_log": True}, []),
     ],
