@@ -88,7 +88,8 @@ def metrics(port: int) -> str:
                     cursor.execute(f"SHOW {show}")
                     found += lines(show, cursor.fetchall())
                 cursor.execute("SHOW config")
-                found += [f"# TYPE {SETTINGS[row['key']]} gauge\n{SETTINGS[row['key']]} {row['value']}" for row in cursor if row["key"] in SETTINGS]
+                settings = {SETTINGS[row["key"]]: row["value"] for row in cursor if row["key"] in SETTINGS}
+                found += [f"# TYPE {name} gauge\n{name} {setting}" for name, setting in settings.items()]
         finally:
             connection.close()
     except psycopg2.Error as error:
