@@ -106,3 +106,14 @@ def test_no_credentials_and_bad_ones(google: GoogleServer, tmp_path: Path, key: 
     result = ask(google, tmp_path, {"service_account_contents": broken}, {})
     assert "no usable Google credentials" in result["msg"]
     assert "canary-no-key" not in (tmp_path / "output.txt").read_text()
+
+
+def test_impersonation_with_delegates(google: GoogleServer, tmp_path: Path) -> None:
+    options = {
+        "access_token": "me",
+        "impersonate_service_account": "deployer@demo.iam.gserviceaccount.com",
+        "impersonation_delegates": ["middle"],
+    }
+    result = ask(google, tmp_path, options, {})
+    assert "failed" not in result, result["msg"]
+    assert seen(google) == {"deployer-for-me-middle"}

@@ -32,6 +32,7 @@ class Kind:
     wrapper: str = ""  # the update's body wraps object and mask
     without_mask: str = "required"  # required, replace, merge
     operation: str = ""  # "", done, status
+    type_name: str = ""  # the protobuf type, which a finished operation's response carries
     etag: str = ""  # the field's name
     keep_defaults: bool = False
     presence: tuple[str, ...] = ()  # fields whose 0 is shown, for Google can tell it from "not set"
@@ -39,6 +40,7 @@ class Kind:
     busy_update: Json = field(default_factory=dict)
     ready: Json = field(default_factory=dict)
     patch_operation: bool = True  # false: only creating and deleting take an operation
+    delete_answers: bool = False  # a deletion's operation ends with the object, not with nothing
     on_write: Hook | None = None
     on_delete: Callable[[Call, Json], None] | None = None
     verbs: tuple[str, ...] = ("create", "get", "list", "patch", "delete", "getIamPolicy", "setIamPolicy", "testIamPermissions")
@@ -118,7 +120,8 @@ class Kind:
         def undo() -> None:
             call.world.objects.update(doomed)
 
-        return self.answer(call, call.key, dict, undo)
+        shown = self.typed(call, old) if self.delete_answers else {}
+        return self.answer(call, call.key, lambda: shown, undo)
 
     # -- what they share -------------------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ class Kind:
                 for name in {**self.busy, **self.busy_update}:
                     stored.pop(name, None)
                 stored.update(self.ready)
-                return self.show(call, stored)
+                return self.typed(call, stored)
             return {}
 
         def undo() -> None:
@@ -157,6 +160,14 @@ class Kind:
         result = copy.deepcopy(item)
         schema = self.schema(call)
         return result if schema is None else pruned(result, schema, call.method.schemas, self.keep_defaults, self.presence)
+
+    def typed(self, call: Call, item: Json) -> Json:
+        shown = self.show(call, item)
+        return (
+            {"@type": f"type.googleapis.com/{self.type_name}", **shown}
+            if self.operation == "done" and call.method.response_is_operation
+            else shown
+        )
 
     def schema(self, call: Call) -> Json | None:
         known = {method.id: method for method in methods(call.method.api)}
@@ -309,7 +320,7 @@ def advance(operation: Operation, style: str) -> Json:
         else:
             response = operation.finish()
             if style == "done":
-                answer["response"] = response
+                answer["response"] = {"@type": "type.googleapis.com/google.protobuf.Empty"} | response
         answer.update({"done": True} if style == "done" else {"status": "DONE"})
     elif style == "status" and not finished:
         answer["status"] = "RUNNING"

@@ -22,6 +22,7 @@ VERSIONS = {
     "compute": ["v1"],
     "firestore": ["v1"],
     "iam": ["v1"],
+    "iamcredentials": ["v1"],
     "logging": ["v2"],
     "monitoring": ["v1", "v3"],
     "pubsub": ["v1"],
@@ -49,6 +50,10 @@ class Method:
     response: str | None
     schemas: Json
     upload: bool = False
+
+    @property
+    def response_is_operation(self) -> bool:
+        return (self.response or "").endswith("Operation")
 
     @property
     def name(self) -> str:

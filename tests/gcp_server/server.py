@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from . import apis, tls
 from .crud import tick
 from .discovery import VERSIONS, Json, route
-from .validation import check_body, check_query
+from .validation import check_body, check_query, enum_names
 from .world import ApiError, Call, DroppedError, Request, World, registry, unknown
 
 PORTS = range(22000, 22100)
@@ -176,6 +176,8 @@ class Handler(BaseHTTPRequestHandler):
             world.violations.append(f"{text}: no such method")
             raise ApiError(404, "NOT_FOUND", f"{text}: no such method in Google's discovery document")
         method, groups = found
+        if "enum-encoding=int" in query.get("$alt", "") and isinstance(body, dict):
+            body = enum_names(body, method.schemas[str(method.request)], method.schemas)
         problems = check_query(method, many) + ([] if isinstance(body, bytes) else check_body(method, body))
         if problems and not (method.upload or "upload_id" in query):
             world.violations += [f"{method.id}: {problem}" for problem in problems]

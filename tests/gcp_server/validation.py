@@ -21,9 +21,22 @@ def required(schema: Json) -> bool:
     return schema.get("description", "").startswith("Required.")
 
 
+def enum_names(value: Any, schema: Json, schemas: Json) -> Any:
+    """Google's generated clients send enums as numbers (`$alt=json;enum-encoding=int`); the documents list the names in order."""
+    schema = schemas[schema["$ref"]] if "$ref" in schema else schema
+    if isinstance(value, dict):
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+        return {name: enum_names(item, properties.get(name, others), schemas) for name, item in value.items()}
+    if isinstance(value, list):
+        return [enum_names(item, schema.get("items", {}), schemas) for item in value]
+    if "enum" in schema and isinstance(value, int) and value < len(schema["enum"]):
+        return schema["enum"][value]
+    return value
+
+
 def check_query(method: Method, query: dict[str, list[str]]) -> list[str]:
     known = {name: schema for name, schema in method.parameters.items() if schema.get("location") == "query"}
-    found = [f"unknown query parameter {name!r}" for name in query if name not in known]
+    found = [f"unknown query parameter {name!r}" for name in query if name not in known and name != "$alt"]
     for name, schema in known.items():
         if required(schema) and name not in query:
             found.append(f"query parameter {name!r} is required")

@@ -26,6 +26,7 @@ def on_repository(call: Call, new: Json, old: Json | None) -> None:
 Kind(
     "artifactregistry.projects.locations.repositories",
     items="repositories",
+    type_name="google.devtools.artifactregistry.v1.Repository",
     id_from="repositoryId",
     operation="done",
     patch_operation=False,

@@ -41,6 +41,7 @@ def on_instance(call: Call, new: Json, old: Json | None) -> None:
 Kind(
     "redis.projects.locations.instances",
     items="instances",
+    type_name="google.cloud.redis.v1.Instance",
     id_from="instanceId",
     operation="done",
     busy={"state": "CREATING"},

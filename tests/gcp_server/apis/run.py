@@ -116,6 +116,8 @@ def check_traffic(call: Call, service: Json) -> None:
 Kind(
     "run.projects.locations.services",
     items="services",
+    type_name="google.cloud.run.v2.Service",
+    delete_answers=True,
     id_from="serviceId",
     etag="etag",
     operation="done",
@@ -153,6 +155,8 @@ def on_job(call: Call, new: Json, old: Json | None) -> None:
 Kind(
     "run.projects.locations.jobs",
     items="jobs",
+    type_name="google.cloud.run.v2.Job",
+    delete_answers=True,
     id_from="jobId",
     etag="etag",
     operation="done",
@@ -185,7 +189,7 @@ def run_job(call: Call) -> Json:
         ended = call.world.now()
         execution.update(completionTime=ended, succeededCount=1, conditions=[{"type": "Completed", "state": "CONDITION_SUCCEEDED"}])
         job["latestCreatedExecution"] |= {"completionTime": ended, "completionStatus": "EXECUTION_SUCCEEDED"}
-        return copy.deepcopy(execution)
+        return {"@type": "type.googleapis.com/google.cloud.run.v2.Execution", **copy.deepcopy(execution)}
 
     def undo() -> None:
         execution.update(completionTime=call.world.now(), failedCount=1, conditions=[{"type": "Completed", "state": "CONDITION_FAILED"}])
