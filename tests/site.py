@@ -128,19 +128,11 @@ class Site:
         assert process.returncode == -signal.SIGKILL, f"{marker!r} was never reached:\n" + "".join(lines)[-4000:]
         return "".join(lines)
 
-    def variables(self, host: str) -> dict[str, Any]:
-        """The inventory's own variables of a host."""
-        command = [str(BIN / "ansible-inventory"), "-i", str(self.inventory), "--host", host]
-        found: dict[str, Any] = json.loads(
-            subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True).stdout
-        )
-        return found
-
-    def hosts(self) -> list[str]:
-        """Every host of the inventory."""
-        command = [str(BIN / "ansible-inventory"), "-i", str(self.inventory), "--list"]
-        listing = json.loads(subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True).stdout)
-        return sorted(listing["_meta"]["hostvars"])
+    def hosts(self) -> dict[str, str]:
+        """Every host of the inventory and its address, as the driver says."""
+        command = [str(BIN / "slipway"), "lab", "hosts", "--inventory", self.name]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+        return {words[0]: words[1] for line in done.stdout.splitlines() if (words := line.split())}
 
     def shell(self, host: str, script: str, check: bool = True) -> str:
         """Run a script as root on a host over ssh, as `slipway lab ssh` does; standard output."""

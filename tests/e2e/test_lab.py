@@ -25,7 +25,7 @@ def runs() -> dict[str, Run]:
 @pytest.fixture(scope="module")
 def url(lab: Site) -> str:
     """Where nginx answers."""
-    return f"https://{lab.variables('edge1')['ansible_host']}"
+    return f"https://{lab.hosts()['edge1']}"
 
 
 def test_check_mode_works_on_virgin_hosts(lab: Site, runs: dict[str, Run]) -> None:
@@ -112,8 +112,7 @@ def test_exactly_the_flows_connect(lab: Site) -> None:
 
 def test_the_outside_sees_only_the_public_ports(lab: Site) -> None:
     """From the controller, which is in no group: 80, 443 and ssh (its network is an admin network)."""
-    for host in lab.hosts():
-        address = lab.variables(host)["ansible_host"]
+    for host, address in lab.hosts().items():
         open_ports = []
         for port in (22, 80, 443, 5432, 5555, 6379, 6380, 6432, 8000, 8001, 8088, 9090, 9093, 9100, 9113, 9115, 9121, 9127, 9187):
             with socket.socket() as probe:

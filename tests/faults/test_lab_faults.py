@@ -16,7 +16,7 @@ NAME = "orders.lab.test"
 @pytest.fixture(scope="module")
 def url(lab: Site) -> str:
     """Where nginx answers."""
-    return f"https://{lab.variables('edge1')['ansible_host']}"
+    return f"https://{lab.hosts()['edge1']}"
 
 
 @contextmanager

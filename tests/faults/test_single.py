@@ -14,8 +14,8 @@ FOREIGN = Path(__file__).parent / "third_party.yml"
 @pytest.fixture(scope="module")
 def url(single: Site) -> str:
     """Where nginx answers."""
-    (host,) = single.hosts()
-    return f"https://{single.variables(host)['ansible_host']}"
+    (address,) = single.hosts().values()
+    return f"https://{address}"
 
 
 @pytest.mark.parametrize(
