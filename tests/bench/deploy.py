@@ -7,7 +7,7 @@ from resources import files as described
 for role, package in zip(ROLES, PACKAGES, strict=True):
     apt.packages(packages=[package])
     server.group(group=role, system=True)
-    server.user(user=role, group=role, system=True, home=f"/srv/{role}", create_home=False)
+    server.user(user=role, group=role, system=True, home=f"/srv/{role}", create_home=False, ensure_home=False)
     for path in folders(role):
         files.directory(path=path, mode="755", user="root", group="root")
     for path, template, mode in described(role):
