@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 ROLE = Path(__file__).parents[3] / "roles" / "monitoring"
@@ -25,6 +26,8 @@ PORTS = {
     "prometheus-postgres-exporter": 9187,
 }
 SECRETS = ("only-for-this-scenario-monitor-77d0", "only-for-this-scenario-receiver-5c0d")
+TESTS = Path(__file__).parent / "rules"
+GROUPS = sorted(path.stem for path in TESTS.iterdir())
 RULES = "/etc/prometheus/rules/slipway.yml"
 GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
 WEBHOOK = """
@@ -187,28 +190,39 @@ def test_an_alert_reaches_its_receiver(host: Host, platform: str) -> None:
         host.run("rm --force /run/molecule-webhook")
 
 
-def test_rules_fire_when_they_should_and_only_then(host: Host) -> None:
-    copy_tests(host)
-    for name in ("rules", "rules_backup"):
-        run = host.run(f"promtool test rules /run/molecule-rules/{name}.yml")
-        assert run.rc == 0, run.stdout + run.stderr
+@pytest.mark.parametrize("group", GROUPS)
+def test_rules_fire_when_they_should_and_only_then(host: Host, group: str) -> None:
+    run = rule_test(host, group, host.file(RULES).content_string)
+    assert run.rc == 0, run.stdout + run.stderr
 
 
-def test_every_rule_is_tested(host: Host) -> None:
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_rule_is_tested(host: Host, group: str) -> None:
     """Turn one comparison of one rule round, or let a rule without any never fire: the tests must go red."""
-    copy_tests(host)
-    rules = yaml.safe_load(host.file(RULES).content_string)
+    groups = [found for found in yaml.safe_load(host.file(RULES).content_string)["groups"] if found["name"] == group]
+    assert rule_test(host, group, json.dumps({"groups": groups})).rc == 0
     survivors = []
-    for group in rules["groups"]:
-        tests = "rules_backup" if group["name"] == "slipway-backup" else "rules"
-        for rule in group["rules"]:
-            right = rule["expr"]
-            for rule["expr"] in broken(right):
-                host.check_output("printf %%s %s > /run/molecule-rules/slipway.yml", json.dumps(rules))
-                if host.run(f"promtool test rules /run/molecule-rules/{tests}.yml").rc == 0:
-                    survivors.append((rule["alert"], rule["expr"]))
-            rule["expr"] = right
+    for rule in groups[0]["rules"]:
+        right = rule["expr"]
+        for rule["expr"] in broken(right):
+            if rule_test(host, group, json.dumps({"groups": groups})).rc == 0:
+                survivors.append((rule["alert"], rule["expr"]))
+        rule["expr"] = right
     assert survivors == []
+
+
+def test_no_group_of_rules_is_without_tests(host: Host) -> None:
+    assert sorted(group["name"] for group in yaml.safe_load(host.file(RULES).content_string)["groups"]) == GROUPS
+
+
+def rule_test(host: Host, group: str, rules: str) -> CommandResult:
+    """What promtool says of the group's tests with these rules."""
+    return host.run(
+        "mkdir --parents /run/molecule-rules && cd /run/molecule-rules && printf %%s %s > slipway.yml && printf %%s %s > test.yml"
+        " && promtool test rules test.yml",
+        rules,
+        (TESTS / f"{group}.yml").read_text(),
+    )
 
 
 def broken(expression: str) -> list[str]:
@@ -216,12 +230,6 @@ def broken(expression: str) -> list[str]:
     turned = {" > ": " < ", " < ": " > ", " == ": " != ", " != ": " == "}
     found = list(re.finditer(" (?:>|<|==|!=) ", expression))
     return [expression[: at.start()] + turned[at[0]] + expression[at.end() :] for at in found] or [f"({expression}) and vector(1) > 1"]
-
-
-def copy_tests(host: Host) -> None:
-    host.check_output(f"mkdir --parents /run/molecule-rules && cp {RULES} /run/molecule-rules/")
-    for path in Path(__file__).parent.glob("rules*.yml"):
-        host.check_output("printf %%s %s > /run/molecule-rules/%s", path.read_text(), path.name)
 
 
 def test_every_alert_tells_what_to_do(host: Host) -> None:
