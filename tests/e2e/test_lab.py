@@ -5,13 +5,14 @@ Each test needs the ones above it; the first failure is the one to read.
 
 import re
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.site import ROOT, Run, Site, eventually, request
+from tests.site import BIN, ROOT, Run, Site, eventually, request
 
 NAME = "orders.lab.test"
 
@@ -171,6 +172,18 @@ def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:
     ):
         assert sentence in run.output, run.output[-5000:]
     assert "Learn what each host is" not in run.output
+
+
+def test_the_built_collection_is_the_same_platform(lab: Site, tmp_path: Path) -> None:
+    """Built, installed into an empty path and run from there: nothing to change."""
+    galaxy, collections = str(BIN / "ansible-galaxy"), tmp_path / "collections"
+    subprocess.run([galaxy, "collection", "build", str(ROOT), "--output-path", str(tmp_path)], check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    subprocess.run([galaxy, "collection", "install", "--offline", str(archive), "-p", str(collections)], check=True, capture_output=True)
+    site = collections / "ansible_collections/slipway/stack/site.yml"
+    run = lab.play(playbook=str(site), ANSIBLE_COLLECTIONS_PATH=str(collections)).succeeded()
+    assert sum(run.changed.values()) == 0, run.tasks_changed()
+    assert set(run.changed) == {"edge1", "app1", "data1"}
 
 
 def test_the_readme_names_what_is_here() -> None:

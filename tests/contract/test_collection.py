@@ -1,0 +1,56 @@
+"""The built collection is complete and holds nothing that is not the project's; every inventory parses with it."""
+
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.site import BIN, ROOT
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as `ansible-galaxy collection build` makes it."""
+    folder = tmp_path_factory.mktemp("built")
+    command = [str(BIN / "ansible-galaxy"), "collection", "build", str(ROOT), "--output-path", str(folder)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")})
+    (found,) = folder.glob("slipway-stack-*.tar.gz")
+    return found
+
+
+@pytest.fixture(scope="session")
+def installed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection installed into an empty path; returns its folder."""
+    path = tmp_path_factory.mktemp("collections")
+    command = [str(BIN / "ansible-galaxy"), "collection", "install", "--offline", str(archive), "-p", str(path)]
+    subprocess.run(command, check=True, capture_output=True, cwd=path)
+    return path / "ansible_collections/slipway/stack"
+
+
+def test_the_archive_holds_the_collection_and_no_leftovers(archive: Path) -> None:
+    names = tarfile.open(archive).getnames()
+    for wanted in (
+        "site.yml",
+        "playbooks/vars/wiring.yml",
+        "roles/redis/tasks/main.yml",
+        "plugins/modules/state.py",
+        "plugins/action/state.py",
+    ):
+        assert wanted in names
+    unwanted = (".venv/", ".slipway/", ".ansible/", "tests/", "molecule/", ".git/")
+    assert [name for name in names if name.startswith(unwanted) or "secrets.yml" in name or "__pycache__" in name] == []
+
+
+@pytest.mark.parametrize("inventory", ["lab", "single", "prod"])
+@pytest.mark.parametrize("home", ["checkout", "collection"])
+def test_site_parses_with_every_inventory(inventory: str, home: str, installed: Path, tmp_path: Path) -> None:
+    """From the checkout, and from a collection installed into an empty path."""
+    top = ROOT if home == "checkout" else installed
+    collections = ROOT / ".ansible/collections" if home == "checkout" else installed.parents[2]
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(collections), "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")}
+    command = [str(BIN / "ansible-playbook"), str(top / "site.yml"), "-i", str(ROOT / "inventories" / inventory), "--syntax-check"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
