@@ -30,7 +30,8 @@ def installed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_archive_holds_the_collection_and_no_leftovers(archive: Path) -> None:
-    names = tarfile.open(archive).getnames()
+    with tarfile.open(archive) as built:
+        names = built.getnames()
     for wanted in (
         "site.yml",
         "playbooks/vars/wiring.yml",
