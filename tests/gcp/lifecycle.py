@@ -31,6 +31,8 @@ VOLATILE = {
     "latestCreatedRevision",
     "latestReadyRevision",
     "lastModifier",
+    "versionRetentionPeriod",
+    "mutationRecord",
     "conditions",
     "terminalCondition",
     "trafficStatuses",
@@ -157,7 +159,7 @@ class Lifecycle:
         return tasks
 
     def verify(self, server: GoogleServer, folder: Path) -> dict[str, Step]:
-        steps = play(server, folder, self.tasks(server))
+        steps = play(server, folder, self.tasks(server), arguments=("-vvv",) if self.secrets else ())
         names = [name for name in ("create", "change", "drop", "heal", "absent") if name in steps]
         for name in names:
             check, real, again = (steps[name + suffix] for suffix in ("-check", "", "-again"))

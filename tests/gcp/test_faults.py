@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import converge, plan, settled
+from ansible_collections.slipway.stack.plugins.modules.gcp_sql_instance import INSTANCE
 
 from tests.gcp.lifecycle import Json, Step, play, task
 from tests.gcp_server.crud import fresh_etag
@@ -156,3 +160,41 @@ def test_immutable_field(google: GoogleServer, one: Play) -> None:
     assert "kms_key_name" in step.result["msg"]
     assert "cannot become" in step.result["msg"]
     assert step.writes == []
+
+
+def test_waiting_for_somebody_elses_sql_operation(google: GoogleServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cloud SQL refuses a second operation with 409: the module queues, for as long as an operation may take."""
+    for name, value in google.environment().items():
+        monkeypatch.setenv(name, value)
+    params = (
+        dict.fromkeys(INSTANCE.spec) | PROJECT | SQL | {"name": "queue", "state": "present", "access_token": "x", "operation_timeout": 1800}
+    )
+    pauses: list[float] = []
+    client = Client(params, sleep=lambda pause: pauses.append(pause))
+    module = SimpleNamespace(check_mode=False)
+
+    def converged() -> Json:
+        return converge(module, client, "sqladmin", lambda: settled(INSTANCE, client, params), lambda live: plan(INSTANCE, params, live))
+
+    assert converged()["changed"]
+    params["tier"] = "db-custom-4-15360"
+    google.world.faults += [Fault("PATCH sqladmin", "status", times=12, status=409, reason="operationInProgress")]
+    assert converged()["resource"]["settings"]["tier"] == "db-custom-4-15360"
+    params["tier"] = "db-custom-8-30720"
+    google.world.faults += [Fault("PATCH sqladmin", "status", times=12, status=409, reason="invalidState", message="for ever")]
+    with pytest.raises(GcpError, match="for ever"):
+        converged()
+    assert len(pauses) < 30
+
+
+def test_other_endpoints(google: GoogleServer, tmp_path: Path) -> None:
+    """Without the proxy: by the option with {api} in it, or by the variables that gcloud knows."""
+    bare = dict.fromkeys(google.environment(), "")
+    option = task("option", "gcp_pubsub_topic", PROJECT | {"name": "t", "api_endpoint": google.url + "/{api}"})
+    assert play(google, tmp_path, [option], bare)["option"].changed
+    overrides = {"CLOUDSDK_API_ENDPOINT_OVERRIDES_SQL": f"{google.url}/sqladmin/"}
+    overrides["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"] = f"{google.url}/storage/storage/v1/"
+    tasks = [task("sql", "gcp_sql_instance", SQL | {"name": "db"}), task("storage", "gcp_storage_bucket", PROJECT | {"name": "bucket"})]
+    steps = play(google, tmp_path, tasks, bare | overrides)
+    assert steps["sql"].changed
+    assert steps["storage"].changed

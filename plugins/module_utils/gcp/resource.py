@@ -63,6 +63,7 @@ __all__ = [
 ]
 
 ATTEMPTS = 6
+Reader = Callable[[Client, Mapping[str, Any]], Json | None]
 # Mirrors doc_fragments/gcp.py, which validate-modules compares with it.
 COMMON: dict[str, Json] = {
     "project": {"type": "str", "required": True},
@@ -253,7 +254,8 @@ def converge(
     """
     sent: list[str] = []
     first: Plan | None = None
-    for attempt in range(ATTEMPTS):
+    attempt, waited = 0, 0.0
+    while True:
         try:
             live = read()
         except GcpError as error:
@@ -278,21 +280,25 @@ def converge(
         except (ConflictError, LostConnectionError) as error:
             if isinstance(error, ConflictError):
                 sent.pop()
-            if attempt == ATTEMPTS - 1:
+            attempt += 1
+            # Cloud SQL does one thing at a time and says so with a 409: that is somebody's operation, which may take many minutes.
+            queueing = error.reason == "operationInProgress" and waited < int(client.options.get("operation_timeout") or 1800)
+            if attempt >= ATTEMPTS and not queueing:
                 raise
-            client.sleep(delay(attempt))
-    raise AssertionError("unreachable")
+            pause = delay(attempt)
+            waited += pause
+            client.sleep(pause)
 
 
-def settled(resource: Resource, client: Client, params: Mapping[str, Any]) -> Json | None:
-    """The object, once nobody's earlier operation works on it any more."""
+def settled(resource: Resource, client: Client, params: Mapping[str, Any], read: Reader | None = None) -> Json | None:
+    """The object, once nobody's earlier operation works on it any more. `read` finds it where its path cannot be known beforehand."""
     waited, attempt = 0.0, 0
     while True:
-        live = client.get(resource.api, path_of(resource.path, params))
+        live = read(client, params) if read else client.get(resource.api, path_of(resource.path, params))
         if live is None or resource.pending is None or not resource.pending(live):
             return live
         if waited > int(params.get("operation_timeout") or 1800):
-            raise GcpError(f"{path_of(resource.path, params)} is still busy with an earlier operation after {waited:.0f} s")
+            raise GcpError(f"{live.get('name', params.get('name'))} is still busy with an earlier operation after {waited:.0f} s")
         pause = delay(attempt, floor=0.2)
         waited, attempt = waited + pause, attempt + 1
         client.sleep(pause)

@@ -78,10 +78,13 @@ def container(params: Mapping[str, Any]) -> Json:
 
 def volumes(params: Mapping[str, Any]) -> tuple[list[Json], list[Json]]:
     """Volumes and where they are mounted."""
-    found, mounts = [], []
+    found: list[Json] = []
+    mounts: list[Json] = []
     for place, text in (params["secret_files"] or {}).items():
         secret, version = secret_and_version("secret_files", place, text)
         folder, _slash, file = place.rpartition("/")
+        if any(mount["mountPath"] == folder for mount in mounts):
+            raise GcpError(f"secret_files.{place}: another secret is mounted on {folder} already, and Cloud Run mounts one on each folder")
         name = "secret-" + re.sub(r"[^a-z0-9]+", "-", place.lower()).strip("-")
         found.append({"name": name, "secret": {"secret": secret, "items": [{"path": file, "version": version}]}})
         mounts.append({"name": name, "mountPath": folder})
