@@ -135,6 +135,8 @@ class World:
             self.violations: list[str] = []
             self.faults: list[Fault] = []
             self.polls = 1
+            # What answers at the addresses of Cloud Run: host and path in, body out, or an ApiError.
+            self.site: Callable[[str, str], Json] | None = None
             self.numbers = itertools.count(1)
 
     def now(self) -> str:

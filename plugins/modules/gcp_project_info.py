@@ -1,0 +1,46 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_project_info
+short_description: What a project is, and whether it is the one that is meant
+description: Reads a project. With O(number) it fails where another project answers to the id. Changes nothing.
+version_added: 0.1.0
+author: Slipway maintainers (@slipway)
+extends_documentation_fragment: slipway.stack.gcp
+options:
+  number: {description: The project's number; any other one is refused., type: str}
+"""
+
+EXAMPLES = r"""
+- name: Is it the project that the inventory means?
+  slipway.stack.gcp_project_info:
+    project: demo
+"""
+
+RETURN = r"""
+resource: {description: The project as the API shows it., type: dict, returned: always}
+"""
+
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError, path_of
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import argument_spec, start
+
+
+def main() -> None:
+    module, client = start(lambda: argument_spec(DOCUMENTATION))
+    params = module.params
+    try:
+        project = client.get("cloudresourcemanager", path_of("v1/projects/{project}", params))
+        if project is None or project.get("lifecycleState") != "ACTIVE":
+            raise GcpError(f"project {params['project']} does not exist or is being deleted")
+        if params["number"] and project["projectNumber"] != params["number"]:
+            raise GcpError(f"project {params['project']} has the number {project['projectNumber']}; allowed: {params['number']}")
+    except GcpError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, resource=project)
+
+
+if __name__ == "__main__":
+    main()
