@@ -16,19 +16,21 @@ options:
   conditions:
     description:
       - All conditions, in the API's words, each with its own C(displayName). Durations may be written as V(5m).
-      - A condition keeps its identity, and so its open incidents, as long as its C(displayName) stays. One of another kind needs another name.
+      - A condition keeps its identity, and so its open incidents, as long as its C(displayName) stays.
+      - One of another kind needs another name.
     type: list
     elements: dict
   combiner: {description: How conditions combine., type: str, choices: [OR, AND, AND_WITH_MATCHING_RESOURCE], default: OR}
   notification_channels:
-    description: 'Who is told: display names of channels (M(slipway.stack.gcp_notification_channel)) or C(projects/P/notificationChannels/ID).'
+    description:
+      - Who is told, by display names of channels, see M(slipway.stack.gcp_notification_channel), or by C(projects/P/notificationChannels/ID).
     type: list
     elements: str
-  documentation: {description: Text in the notification, Markdown. The place for a link to the runbook., type: str}
+  documentation: {description: 'Text in the notification, in Markdown. The place for a link to the runbook.', type: str}
   subject: {description: Subject of the notification., type: str}
   severity: {description: How bad it is., type: str, choices: [CRITICAL, ERROR, WARNING]}
-  auto_close: {description: Close an incident after this long without data, such as V(30m)., type: str}
-  rate_limit: {description: For log conditions, at most one notification in this time, such as V(5m)., type: str}
+  auto_close: {description: 'Close an incident after this long without data, such as V(30m).', type: str}
+  rate_limit: {description: 'For log conditions, at most one notification in this time, such as V(5m).', type: str}
   enabled: {description: Whether the policy works., type: bool, default: true}
   user_labels: {description: All labels; one that is not named is removed., type: dict}
 """
@@ -43,7 +45,9 @@ EXAMPLES = r"""
     conditions:
       - displayName: 5xx
         conditionThreshold:
-          filter: resource.type = "cloud_run_revision" AND metric.type = "run.googleapis.com/request_count" AND metric.labels.response_code_class = "5xx"
+          filter: >-
+            resource.type = "cloud_run_revision" AND metric.type = "run.googleapis.com/request_count"
+            AND metric.labels.response_code_class = "5xx"
           comparison: COMPARISON_GT
           thresholdValue: 0.01
           duration: 5m
@@ -52,7 +56,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource:
-  description: The policy as the API shows it, with channels by their display names; in check mode as it would be.
+  description: 'The policy as the API shows it, with channels by their display names; in check mode as it would be.'
   type: dict
   returned: always
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}

@@ -15,7 +15,8 @@ options:
   state: {description: Whether the dashboard exists., type: str, choices: [present, absent], default: present}
   definition:
     description:
-      - 'The layout, in the API''s words: one of C(gridLayout), C(mosaicLayout), C(rowLayout), C(columnLayout), and C(dashboardFilters) if wanted.'
+      - 'The layout, in the API''s words: one of C(gridLayout), C(mosaicLayout), C(rowLayout), C(columnLayout).'
+      - C(dashboardFilters) and what else a dashboard has can stand beside it.
       - The JSON of a dashboard that was exported works as it stands; its C(name), C(etag) and C(displayName) are left out.
     type: dict
   labels: {description: All labels; one that is not named is removed., type: dict}
@@ -47,13 +48,13 @@ writes: {description: The requests that were or would be sent., type: list, elem
 
 from typing import Any
 
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError, Write
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import by_display_name, run
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Resource
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import by_display_name, planned, run
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Plan, Resource
 
 COLLECTION = "v1/projects/{project}/dashboards"
 LAYOUTS = ("gridLayout", "mosaicLayout", "rowLayout", "columnLayout")
-PARTS = ("gridLayout.widgets[]", "mosaicLayout.tiles[]", "rowLayout.rows[]", "columnLayout.columns[]", "dashboardFilters[]")
+WIDGETS = ("gridLayout.widgets[]", "mosaicLayout.tiles[].widget", "rowLayout.rows[].widgets[]", "columnLayout.columns[].widgets[]")
 
 
 def definition(params: Any) -> dict[str, Any]:
@@ -79,13 +80,23 @@ DASHBOARD = Resource(
     etag="etag",
     build=definition,
     check=check,
-    nested={part: Field(whole=True) for part in PARTS},
+    nested={path: Field(exact=True) for path in WIDGETS},
     fields={"name": Field("displayName"), "labels": Field(exact=True)},
 )
 
 
+def plan(client: Client, params: Any, live: dict[str, Any] | None) -> Plan:
+    """An empty object such as `blank` means something here, so what is sent is what the user wrote."""
+    todo = planned(DASHBOARD)(client, params, live)
+    for write in todo.writes:
+        if live is not None and write.body:
+            write.body.update(definition(params))
+            todo.predicted = {**(todo.predicted or {}), **definition(params)}
+    return todo
+
+
 def main() -> None:
-    run(DASHBOARD, by_display_name("monitoring", COLLECTION, "dashboards"))
+    run(DASHBOARD, by_display_name("monitoring", COLLECTION, "dashboards"), plan)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: gcp_notification_channel
 short_description: Monitoring notification channels
 description:
-  - Creates, changes and deletes a channel through which alerts reach people. It is found by its display name, for the server makes the real one.
+  - Creates, changes and deletes a channel through which alerts reach people.
+  - It is found by its display name, for the server makes the real one.
   - A channel that an alert policy still uses is never deleted.
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
@@ -15,12 +16,15 @@ extends_documentation_fragment: slipway.stack.gcp
 options:
   name: {description: The display name., type: str, required: true}
   state: {description: Whether the channel exists., type: str, choices: [present, absent], default: present}
-  type: {description: 'Kind of channel, such as V(email), V(slack), V(pagerduty), V(webhook_tokenauth), V(pubsub). Cannot change later.', type: str}
+  type:
+    description: Kind of channel, such as V(email), V(slack), V(pagerduty), V(webhook_tokenauth), V(pubsub). Cannot change later.
+    type: str
   labels: {description: 'Where it goes, in the words of the kind, such as C(email_address) or C(channel_name).', type: dict}
   secret_labels:
     description:
-      - 'Secret ones, such as C(auth_token), C(password) or C(service_key). Google never shows them again, so they are sent when the channel is
-        made and cannot be compared later; delete the channel to change them.'
+      - Secret ones, such as C(auth_token), C(password) or C(service_key).
+      - Google never shows them again, so they are sent when the channel is made and cannot be compared later.
+        Delete the channel to change them.
     type: dict
   description: {description: What it is for., type: str}
   enabled: {description: Whether it delivers., type: bool, default: true}

@@ -37,7 +37,7 @@ def test_channel(google: GoogleServer, tmp_path: Path) -> None:
         },
         change={"labels": {"channel_name": "#incidents"}, "enabled": False},
         drop={"user_labels": {"team": "platform"}},
-        drift=("PATCH", f"monitoring/{path}?updateMask=description", {"description": "somebody else's"}),
+        drift=("PATCH", f"monitoring/{path}?updateMask=enabled", {"enabled": True}),
         requests={
             "create": ["GET monitoring v3/projects/demo/notificationChannels", "POST monitoring v3/projects/demo/notificationChannels"],
             "create-again": ["GET monitoring v3/projects/demo/notificationChannels"],
@@ -65,11 +65,13 @@ def test_policy(google: GoogleServer, tmp_path: Path) -> None:
         change={"conditions": [threshold("5xx", 0.05), threshold("slow", 2)], "severity": "CRITICAL", "auto_close": "30m"},
         drop={"user_labels": {"team": "platform"}},
         drift=("PATCH", f"monitoring/{path}?updateMask=notificationChannels", {"notificationChannels": []}),
-        requests={"change": [
-            "GET monitoring v3/projects/demo/alertPolicies",
-            "GET monitoring v3/projects/demo/notificationChannels",
-            f"PATCH monitoring {path}?updateMask=alertStrategy,conditions,severity",
-        ]},
+        requests={
+            "change": [
+                "GET monitoring v3/projects/demo/alertPolicies",
+                "GET monitoring v3/projects/demo/notificationChannels",
+                f"PATCH monitoring {path}?updateMask=alertStrategy,conditions,severity",
+            ]
+        },
     ).verify(google, tmp_path)
     first, second = (steps[name].result["resource"]["conditions"][0]["name"] for name in ("create", "change"))
     assert first == second
@@ -94,7 +96,9 @@ def test_names(google: GoogleServer, tmp_path: Path) -> None:
     )
     assert "'On call' is the name of 0 channels" in steps["missing"].result["msg"]
     assert steps["check"].result["diff"] == steps["real"].result["diff"]
-    assert [key for key in google.world.objects if "Channels" in key] == ["monitoring/projects/demo/notificationChannels/1000000000000000001"]
+    assert [key for key in google.world.objects if "Channels" in key] == [
+        "monitoring/projects/demo/notificationChannels/1000000000000000001"
+    ]
     assert "is used by the policy 'API errors'" in steps["used"].result["msg"]
     assert "needs a displayName" in steps["unnamed"].result["msg"]
     assert google.world.violations == []

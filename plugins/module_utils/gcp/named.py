@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .client import Client, GcpError, Json, path_of
+from .client import Client, GcpError, Json, delay, path_of
 from .resource import Plan, Resource, converge, hidden, plan, start
 
 Params = Mapping[str, Any]
@@ -38,6 +38,20 @@ def planned(resource: Resource) -> Planner:
     return lambda _client, params, live: plan(resource, {**params, "id": str((live or {}).get("name", "-")).rpartition("/")[2]}, live)
 
 
+def settled(resource: Resource, client: Client, params: Params, read: Reader) -> Json | None:
+    """The object, once nobody's earlier operation works on it any more."""
+    waited, attempt = 0.0, 0
+    while True:
+        live = read(client, params)
+        if live is None or resource.pending is None or not resource.pending(live):
+            return live
+        if waited > params["operation_timeout"]:
+            raise GcpError(f"{live['name']} is still busy with an earlier operation after {waited:.0f} s")
+        pause = delay(attempt, floor=0.2)
+        waited, attempt = waited + pause, attempt + 1
+        client.sleep(pause)
+
+
 def run(resource: Resource, read: Reader, planner: Planner | None = None, show: Callable[[Client, Json], Json] | None = None) -> None:
     """A module's main(). `show` puts the answer into the user's words."""
     module, client = start(lambda: resource.spec, required_if=resource.required_if, mutually_exclusive=resource.mutually_exclusive)
@@ -47,7 +61,12 @@ def run(resource: Resource, read: Reader, planner: Planner | None = None, show: 
         if resource.check:
             resource.check(params)
         result = converge(
-            module, client, resource.api, lambda: read(client, params), lambda live: ready(client, params, live), answers=show is None
+            module,
+            client,
+            resource.api,
+            lambda: settled(resource, client, params, read),
+            lambda live: ready(client, params, live),
+            answers=True,
         )
         if show and result["resource"]:
             result["resource"] = show(client, result["resource"])
