@@ -23,7 +23,8 @@ options:
   combiner: {description: How conditions combine., type: str, choices: [OR, AND, AND_WITH_MATCHING_RESOURCE], default: OR}
   notification_channels:
     description:
-      - Who is told, by display names of channels, see M(slipway.stack.gcp_notification_channel), or by C(projects/P/notificationChannels/ID).
+      - Who is told, by display names of channels or by C(projects/P/notificationChannels/ID).
+      - Channels are made with M(slipway.stack.gcp_notification_channel).
     type: list
     elements: str
   documentation: {description: 'Text in the notification, in Markdown. The place for a link to the runbook.', type: str}

@@ -72,7 +72,7 @@ def path_of(template: str, values: Mapping[str, Any]) -> str:
         value = values.get(match[1])
         if value in (None, ""):
             raise GcpError(f"'{match[1]}' is required here: set it on the task or in module_defaults for group/slipway.stack.gcp")
-        return quote(str(value), safe="@")
+        return quote(str(value), safe="@()")
 
     return re.sub(r"\{(\w+)\}", segment, template)
 
