@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -198,3 +200,17 @@ def test_other_endpoints(google: GoogleServer, tmp_path: Path) -> None:
     steps = play(google, tmp_path, tasks, bare | overrides)
     assert steps["sql"].changed
     assert steps["storage"].changed
+
+
+def test_retry_after_is_a_minimum(google: GoogleServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In seconds and as a date; without it the pauses are jittered below a limit that doubles."""
+    for name, value in google.environment().items():
+        monkeypatch.setenv(name, value)
+    soon = formatdate(time.time() + 60, usegmt=True)
+    for header, lowest, highest in (({"Retry-After": "7"}, 7, 7), ({"Retry-After": soon}, 50, 61), ({}, 0, 0.5)):
+        pauses: list[float] = []
+        google.world.faults += [Fault("GET pubsub", "status", status=429, headers=header)]
+        client = Client({"project": "demo", "access_token": "x", "retries": 1}, sleep=pauses.append)
+        assert client.get("pubsub", "v1/projects/demo/topics/none") is None
+        assert lowest <= pauses[0] <= highest
+    assert google.world.violations == []
