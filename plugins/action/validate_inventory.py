@@ -99,7 +99,7 @@ class ActionModule(ActionBase):
                     values[name] = templar.template(context[name])
                 except AnsibleError as error:
                     # What needs facts is known later; what the wiring can not derive is said once, by wiring_problems.
-                    if "ansible_facts" not in str(error) and name not in self.derived:
+                    if not any(word in str(error) for word in ("ansible_facts", "slipway.stack.wiring")) and name not in self.derived:
                         problems.append(
                             self.placed(check.Problem(name, f"not to be resolved: {error.message}", "variables that exist"), given)
                         )
@@ -145,20 +145,15 @@ class ActionModule(ActionBase):
         services, flows = self._templar.template(variables["wiring_services"]), self._templar.template(variables["wiring_flows"])
         try:
             hostvars = {host: {**self.addresses(variables["hostvars"][host]), **values[host]} for host in values}
-            return [self._port_problem(sentence) for sentence in Wiring(services, flows, self.groups, hostvars).conflicts()]
+            found = Wiring(services, flows, self.groups, hostvars).conflicts()
         except WiringError as error:
-            return [self._port_problem(str(error))]
+            found = [error]
+        return [check.Problem(error.variable, error.given, error.allowed) for error in found]
 
     @staticmethod
     def addresses(variables: Mapping[str, Any]) -> dict[str, Any]:
         """The two variables that say where a host is, templated."""
         return {name: variables[name] for name in ("private_address", "ansible_host") if name in variables}
-
-    @staticmethod
-    def _port_problem(sentence: str) -> check.Problem:
-        subject, _, allowed = sentence.partition("; allowed: ")
-        name, _, given = subject.partition(": ") if ": " in subject else subject.partition(" is ")
-        return check.Problem(name, given, allowed)
 
     def pool_problems(self, values: Mapping[str, Mapping[str, Any]]) -> list[check.Problem]:
         """Pools of the whole inventory against max_connections (PB-06, PG-11)."""

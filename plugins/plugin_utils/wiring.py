@@ -21,7 +21,11 @@ LOOPBACK = "127.0.0.1"
 
 
 class WiringError(ValueError):
-    """The table of services and flows contradicts itself or the inventory."""
+    """The table of services and flows contradicts itself or the inventory: `variable` is `given`, `allowed` is what may stand there."""
+
+    def __init__(self, variable: str, given: str, allowed: str) -> None:
+        super().__init__(f"{variable} is {given}; allowed: {allowed}")
+        self.variable, self.given, self.allowed = variable, given, allowed
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ def address_of(host: str, variables: Mapping[str, Any]) -> str:
             return str(ipaddress.ip_address(str(value)))
         except ValueError:
             if name == "private_address":
-                raise WiringError(f"private_address of {host} is {str(value)!r}; allowed: an IPv4 or IPv6 address") from None
-    raise WiringError(f"private_address of {host} is missing; allowed: the IPv4 or IPv6 address that the other hosts reach it by")
+                raise WiringError(f"private_address of {host}", repr(str(value)), "an IPv4 or IPv6 address") from None
+    raise WiringError(f"private_address of {host}", "missing", "the IPv4 or IPv6 address that the other hosts reach it by")
 
 
 def port_of(value: Any, name: str, host: str) -> int:
@@ -77,7 +81,7 @@ def port_of(value: Any, name: str, host: str) -> int:
     except ValueError:
         port = 0
     if not 0 < port < 65536:
-        raise WiringError(f"{name} of {host} is {str(value)!r}; allowed: a port from 1 to 65535")
+        raise WiringError(f"{name} of {host}", repr(str(value)), "a port from 1 to 65535")
     return port
 
 
@@ -87,7 +91,8 @@ def _services(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Service]:
         try:
             services[str(name)] = Service(name=str(name), **{str(key): value for key, value in spec.items()})
         except TypeError as error:
-            raise WiringError(f"wiring_services.{name}: {error}") from None
+            allowed = "group, variable, port, and the other keys of wiring_base_services"
+            raise WiringError(f"wiring_extra_services.{name}", str(error), allowed) from None
     return services
 
 
@@ -117,12 +122,11 @@ class Wiring:
         self.flows = [(str(flow["to"]), [str(source) for source in flow["from"]]) for flow in flows]
         for to, sources in self.flows:
             if to not in self.services:
-                raise WiringError(f"a flow leads to {to!r}; allowed: {', '.join(sorted(self.services))}")
+                raise WiringError("wiring_extra_flows", f"a flow to {to!r}", f"a service: {', '.join(sorted(self.services))}")
             for source in sources:
                 if source not in {WORLD, ADMIN} and source not in self.known_groups():
-                    raise WiringError(
-                        f"a flow to {to} comes from {source!r}; allowed: world, admin or a group ({', '.join(sorted(self.known_groups()))})"
-                    )
+                    known = ", ".join(sorted(self.known_groups()))
+                    raise WiringError("wiring_extra_flows", f"a flow to {to} from {source!r}", f"world, admin or a group: {known}")
 
     def known_groups(self) -> set[str]:
         """Groups a flow may name: the inventory's, and those that run a service (an environment may leave one empty)."""
@@ -217,8 +221,8 @@ class Wiring:
             if source not in {WORLD, ADMIN}
         ]
 
-    def conflicts(self) -> list[str]:
-        """Two services on one port of one host, as sentences."""
+    def conflicts(self) -> list[WiringError]:
+        """Two services on one port of one host."""
         taken: dict[tuple[str, int], str] = {}
         found = []
         for service, spec in self.services.items():
@@ -226,10 +230,8 @@ class Wiring:
                 key = (endpoint.host, endpoint.port)
                 if key in taken:
                     other = self.services[taken[key]]
-                    found.append(
-                        f"{spec.variable}: port {endpoint.port} on {endpoint.host} is taken by {other.name} ({other.variable});"
-                        " allowed: a port of its own"
-                    )
+                    given = f"{endpoint.port}, which {other.name} has taken ({other.variable})"
+                    found.append(WiringError(f"{spec.variable} of {endpoint.host}", given, "a port of its own"))
                 taken.setdefault(key, service)
         return found
 

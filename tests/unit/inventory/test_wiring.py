@@ -112,8 +112,8 @@ def test_nonsense_is_named(variables: dict[str, dict[str, Any]], sentence: str) 
 @pytest.mark.parametrize(
     ("flow", "sentence"),
     [
-        ({"to": "postgresql", "from": ["app"]}, "a flow leads to 'postgresql'; allowed: api, flower"),
-        ({"to": "api", "from": ["egde"]}, "a flow to api comes from 'egde'; allowed: world, admin or a group"),
+        ({"to": "postgresql", "from": ["app"]}, "wiring_extra_flows is a flow to 'postgresql'; allowed: a service: api, flower"),
+        ({"to": "api", "from": ["egde"]}, "wiring_extra_flows is a flow to api from 'egde'; allowed: world, admin or a group"),
     ],
 )
 def test_flows_to_nowhere_are_refused(flow: dict[str, Any], sentence: str) -> None:
@@ -122,8 +122,8 @@ def test_flows_to_nowhere_are_refused(flow: dict[str, Any], sentence: str) -> No
 
 
 def test_two_services_on_one_port() -> None:
-    (sentence,) = wiring(ONE, box={"api_port": 5431}).conflicts()
-    assert sentence.startswith("postgres_port: port 5432 on box is taken by api (api_port)")
+    (error,) = wiring(ONE, box={"api_port": 5431}).conflicts()
+    assert str(error) == "postgres_port of box is 5432, which api has taken (api_port); allowed: a port of its own"
 
 
 def test_ipv6_addresses_are_bracketed_in_urls() -> None:
