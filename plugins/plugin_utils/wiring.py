@@ -163,6 +163,11 @@ class Wiring:
             found += [Endpoint(service, host, self.address(host), first + offset) for offset in range(count)]
         return found
 
+    def port(self, service: str, host: str) -> int:
+        """The port of `service` on `host`; where it does not run there, that of the first listener, or the default."""
+        found = self.endpoints(service)
+        return next((endpoint.port for endpoint in found if endpoint.host == host), found[0].port if found else self.services[service].port)
+
     def sources(self, service: str) -> list[str]:
         """Words and hosts that may connect to `service`: 'world', 'admin', host names."""
         found: list[str] = []
@@ -269,7 +274,7 @@ def build(
     """Everything `host` needs to know, as plain data.
 
     Returns {inbound, listen: {service: [address]}, clients: {service: [{name, address}]},
-    peers: {service: [{host, address, port}]}, first: {service: {host, address, port, url}}}.
+    peers: {service: [{host, address, port, url}]}, first: {service: {host, address, port, url}}, port: {service: port}, serves: [service]}.
     """
     wiring = Wiring(services, flows, groups, hostvars)
     peers = {name: [_plain(endpoint) for endpoint in wiring.seen_from(name, host)] for name in wiring.services}
@@ -279,6 +284,7 @@ def build(
         "clients": {name: wiring.clients(name, host) for name in wiring.services},
         "peers": peers,
         "first": {name: found[0] for name, found in peers.items() if found},
+        "port": {name: wiring.port(name, host) for name in wiring.services},
         "serves": [name for name in wiring.services if any(endpoint.host == host for endpoint in wiring.endpoints(name))],
     }
 

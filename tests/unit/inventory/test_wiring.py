@@ -76,6 +76,12 @@ def test_instances_take_consecutive_ports() -> None:
     assert [endpoint.port for endpoint in wiring(THREE, app1={"api_instances": 3}).endpoints("api")] == [8000, 8001, 8002]
 
 
+def test_the_port_of_a_service_that_runs_elsewhere_is_known_too() -> None:
+    changed = wiring(THREE, data1={"postgres_port": 5433})
+    assert {changed.port("postgres", host) for host in THREE["all"]} == {5433}
+    assert changed.port("flower", "app1") == 5555
+
+
 def test_peers_on_the_same_host_are_loopback() -> None:
     assert {endpoint.address for endpoint in wiring(ONE).seen_from("api", "box")} == {"127.0.0.1"}
     assert {endpoint.address for endpoint in wiring(THREE).seen_from("api", "edge1")} == {"10.0.0.2"}
