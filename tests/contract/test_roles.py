@@ -140,7 +140,7 @@ def test_what_the_wiring_derives_is_an_input_of_a_role() -> None:
 def test_only_the_wiring_reads_the_inventory() -> None:
     """DESIGN section 2: one reader of groups[] and hostvars[]."""
     readers = []
-    for path in [*ROOT.glob("playbooks/**/*.yml"), ROOT / "site.yml"]:
+    for path in [*ROOT.glob("playbooks/*.yml"), ROOT / "site.yml"]:
         if path.name != "wiring.yml" and re.search(BANNED["groups or hostvars"], re.sub(r"#.*", "", path.read_text())):
             readers.append(str(path.relative_to(ROOT)))
     assert readers == []
