@@ -33,6 +33,7 @@ VERSIONS = {
     "serviceusage": ["v1"],
     "sqladmin": ["v1beta4", "v1"],
     "storage": ["v1"],
+    "us-central1-run": ["v1"],  # Cloud Run's domain mappings live on regional hosts
 }
 
 
@@ -72,7 +73,7 @@ def methods(api: str) -> list[Method]:
     """Every method of an API, the most literal path first."""
     found: list[Method] = []
     for version in VERSIONS[api]:
-        document = json.loads((documents_folder() / f"{api}.{version}.json").read_text())
+        document = json.loads((documents_folder() / f"{api.rpartition('-')[2]}.{version}.json").read_text())
         collect(api, document, document, found)
     return sorted(found, key=lambda method: -method.literals)
 

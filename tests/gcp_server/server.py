@@ -173,7 +173,8 @@ class Handler(BaseHTTPRequestHandler):
             raise ApiError(fault.status, fault.reason, fault.message, fault.details, dict(fault.headers))
         elif fault:
             raise DroppedError
-        found = route(api, self.command, path)
+        # The chunks of a resumable upload are PUT to the address that the POST answered.
+        found = route(api, "POST" if "upload_id" in query else self.command, path)
         if found is None:
             world.violations.append(f"{text}: no such method")
             raise ApiError(404, "NOT_FOUND", f"{text}: no such method in Google's discovery document")
