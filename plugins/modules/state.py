@@ -319,6 +319,10 @@ options:
             description: Seconds to wait.
             type: int
             default: 30
+          settle:
+            description: Seconds it has to go on answering. A balancer that left the unit out while it restarted needs that long to come back.
+            type: int
+            default: 0
   timeout:
     description: Seconds for the whole call. A put-back gets a time of its own.
     type: int

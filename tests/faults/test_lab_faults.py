@@ -107,6 +107,7 @@ def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> 
     shutil.copytree(ROOT / "examples/orders", source)
     (source / "orders" / "main.py").open("a").write("\n# another release\n")
     before = lab.shell("app1", "readlink /opt/orders/current")
+    assert eventually(lambda: request(f"{url}/health/ready", NAME).status == 200, 30)
     with Watcher(url) as watcher:
         lab.play("-e", f'{{"own_application": "{source}"}}', playbook="playbooks/app.yml").succeeded()
     assert lab.shell("app1", "readlink /opt/orders/current") != before

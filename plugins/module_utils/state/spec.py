@@ -23,6 +23,7 @@ _READY = {
     "expect": {"type": "str"},
     "unit_active": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 30},
+    "settle": {"type": "int", "default": 0},
 }
 PACKAGE = {
     "name": {"type": "str", "required": True},

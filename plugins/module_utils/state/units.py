@@ -211,18 +211,21 @@ def await_ready(want: dict[str, Any], deadline: Deadline) -> None:
 
     name, ready = want["name"], want["ready"]
     limit = time.monotonic() + deadline.at_most(ready["timeout"] if ready else 5)
-    settle = time.monotonic() + 0.4  # without a probe: long enough to see a process that dies at once
+    settle = ready["settle"] if ready else 0.4  # without a probe: long enough to see a process that dies at once
+    answering = 0.0  # since when
     while True:
         have = show([name])[name]
         if have.active == "failed":
             raise StepError(f"{name} failed ({have.result}) after its start", unit=name)
         if have.active == "active" or (have.active == "inactive" and not ready):
             answer = probe.attempt(ready) if ready else ""
-            if not answer and (ready or time.monotonic() > settle):
+            answering = 0.0 if answer else answering or time.monotonic()
+            if not answer and time.monotonic() >= answering + settle:
                 return
         else:
+            answering = 0.0
             answer = "unit is " + have.active
-        if time.monotonic() > limit:
+        if time.monotonic() > limit and not answering:
             if not ready:
                 raise StepError(f"{name} is {have.active} ({have.sub})", unit=name)
             raise StepError(f"{name} is not ready: {probe.describe(ready)} did not answer within {ready['timeout']} s: {answer}", unit=name)
