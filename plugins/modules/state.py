@@ -320,7 +320,7 @@ options:
             type: int
             default: 30
           settle:
-            description: Seconds it has to go on answering. A balancer that left the unit out while it restarted needs that long to come back.
+            description: Seconds it has to go on answering, for a balancer that left the unit out while it restarted to come back.
             type: int
             default: 0
   timeout:
