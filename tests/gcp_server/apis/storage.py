@@ -88,5 +88,7 @@ def set_iam(call: Call) -> Json:
 def get_object(call: Call) -> Json:
     found = call.find()
     if call.query.get("alt") == "media":
-        return {"Content-Type": "application/octet-stream"}, call.world.blobs[call.key]  # type: ignore[return-value]
+        content, kind = call.world.blobs[call.key], {"Content-Type": "application/octet-stream"}
+        first = call.headers.get("range", "").removeprefix("bytes=").removesuffix("-")
+        return (kind, content) if not first else (kind | {":status": "206"}, content[int(first) :])  # type: ignore[return-value]
     return copy.deepcopy(found)
