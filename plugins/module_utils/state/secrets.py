@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 MASK = "(secret)"
 SHORTEST = 4
+# Letters alone are the name of a user, a database or a scheme, which an error has to show, unless there are this many:
+# validate_inventory refuses shorter secrets.
+SHORTEST_OF_LETTERS = 16
 _EDGES = "\"'`;,=:()[]{}<>@/?&|#"
 
 
@@ -31,7 +34,12 @@ def secret_words(payload: dict[str, Any]) -> list[str]:
     for want in payload["validate"]:
         public |= _words(want["command"])
     secret |= {want["password"] for want in payload["users"] if want["password"]}
-    return sorted((word for word in secret - public if len(word) >= SHORTEST), key=len, reverse=True)
+    return sorted((word for word in secret - public if _guarded(word)), key=len, reverse=True)
+
+
+def _guarded(word: str) -> bool:
+    only_letters = word.replace("_", "").isalpha()
+    return len(word) >= (SHORTEST_OF_LETTERS if only_letters else SHORTEST)
 
 
 def _words(text: str) -> set[str]:

@@ -70,7 +70,7 @@ def test_words_of_secret_files_are_masked_and_public_words_are_not() -> None:
             "files": [
                 {
                     "path": "/etc/redis/redis.conf",
-                    "content": "requirepass hunter2-canary\nurl redis://app:p4ssw0rd@host/0\n",
+                    "content": "requirepass hunter2-canary\nurl redis://application:p4ssw0rd@host/0\n",
                     "secret": True,
                 },
                 {"path": "/etc/plain", "content": "plainword\n"},
@@ -79,9 +79,11 @@ def test_words_of_secret_files_are_masked_and_public_words_are_not() -> None:
             "units": [{"name": "redis.service"}],
         }
     )
-    payload["files"][0]["template_text"] = "requirepass {{ password }}\nurl redis://app:{{ word }}@host/0\n"
-    said = "redis.service: bad directive requirepass 'hunter2-canary' in /etc/redis/redis.conf: p4ssw0rd $6$salt$hash plainword"
-    expected = "redis.service: bad directive requirepass '(secret)' in /etc/redis/redis.conf: (secret) (secret) plainword"
+    payload["files"][0]["template_text"] = "requirepass {{ password }}\nurl redis://{{ user }}:{{ word }}@host/0\n"
+    said = (
+        "redis.service: application: bad directive requirepass 'hunter2-canary' in /etc/redis/redis.conf: p4ssw0rd $6$salt$hash plainword"
+    )
+    expected = "redis.service: application: bad directive requirepass '(secret)' in /etc/redis/redis.conf: (secret) (secret) plainword"
     assert secrets.mask(said, secrets.secret_words(payload)) == expected
     assert secrets.mask({"line": 3}, ["x"]) == {"line": 3} and secrets.mask(["p4ssw0rd"], ["p4ssw0rd"]) == ["(secret)"]
 
