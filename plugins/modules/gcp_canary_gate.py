@@ -61,6 +61,7 @@ def series(client: Client, params: dict[str, Any], metric: str, since: datetime.
     query = {
         "filter": f'metric.type = "{metric}" AND resource.type = "cloud_run_revision" AND '
         f'resource.labels.service_name = "{params["service"]}" AND resource.labels.revision_name = "{params["revision"]}"',
+        "view": "FULL",
         "interval.startTime": begin.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "interval.endTime": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "aggregation.alignmentPeriod": f"{max(SHORTEST, round((now - begin).total_seconds()))}s",
@@ -73,9 +74,7 @@ def reading(client: Client, params: dict[str, Any], since: datetime.datetime) ->
     """Requests, share of errors, latency."""
     counts = {"2xx": 0, "5xx": 0}
     group = "metric.labels.response_code_class"
-    answers = series(
-        client, params, COUNT, since, perSeriesAligner="ALIGN_DELTA", crossSeriesReducer="REDUCE_SUM", groupByFields=group
-    )
+    answers = series(client, params, COUNT, since, perSeriesAligner="ALIGN_DELTA", crossSeriesReducer="REDUCE_SUM", groupByFields=group)
     for item in answers:
         kind = item.get("metric", {}).get("labels", {}).get("response_code_class", "")
         counts[kind] = counts.get(kind, 0) + sum(int(point["value"].get("int64Value", 0)) for point in item.get("points", []))

@@ -43,5 +43,7 @@ def series(call: Call) -> Json:
         }
     if metric.endswith("/request_latencies") and how == ("ALIGN_DELTA", "REDUCE_PERCENTILE_95", None):
         points = [{"interval": end, "value": {"doubleValue": found["p95_ms"]}}] if found else []
-        return {"timeSeries": [{"metric": {"type": metric}, "metricKind": "GAUGE", "valueType": "DOUBLE", "points": points}]} if points else {}
+        return (
+            {"timeSeries": [{"metric": {"type": metric}, "metricKind": "GAUGE", "valueType": "DOUBLE", "points": points}]} if points else {}
+        )
     raise unknown(f"aggregate {metric} by {how}")

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""deploy.yml, promote.yml and rollback.yml: healthy, unhealthy, killed, and back again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.gcp.playbooks import Backend, image, playbook, small
+from tests.gcp_server.server import GoogleServer
+from tests.gcp_server.world import Fault
+
+HOST = "shop-production"
+
+
+@pytest.fixture
+def backend(google: GoogleServer) -> Backend:
+    backend = Backend(google)
+    for number in range(1, 5):
+        backend.performs(number, 1000, 0)
+    return backend
+
+
+def patches(google: GoogleServer, first: int) -> list[list[tuple[int, str]]]:
+    """Percent and tag of every traffic that was asked for."""
+    asked = [request.body["traffic"] for request in google.world.requests[first:] if request.query.get("updateMask") == "traffic"]
+    return [[(item.get("percent", 0), item.get("tag", "")) for item in traffic] for traffic in asked]
+
+
+def test_the_life_of_a_service(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    inventory = [small(tmp_path)]
+    assert playbook(google, "provision", inventory, HOST).code == 0
+
+    first = playbook(google, "deploy", inventory, HOST, release_image=image(1))
+    assert first.code == 0, first.message
+    assert backend.traffic() == [("1", 100, "")]
+
+    # A healthy release reaches all traffic, in steps, with one backup and one migration.
+    start = len(google.world.requests)
+    healthy = playbook(google, "deploy", inventory, HOST, release_image=image(2))
+    assert healthy.code == 0, healthy.message
+    assert patches(google, start) == [
+        [(100, ""), (0, "candidate")],
+        [(90, ""), (10, "candidate")],
+        [(50, ""), (50, "candidate")],
+        [(100, ""), (0, "previous")],
+    ]
+    assert backend.traffic() == [("2", 100, ""), ("1", 0, "previous")]
+    writes = [str(request) for request in google.world.requests[start:] if request.verb == "POST"]
+    assert sum(write.endswith("shop-migrate:run") for write in writes) == 1
+    again = playbook(google, "deploy", inventory, HOST, release_image=image(2))
+    assert (again.code, again.changes) == (0, [])
+
+    # An unhealthy one is put back at the first bad step, with traffic exactly as before.
+    before = backend.service()["traffic"]
+    backend.performs(3, 900, 100)
+    start = len(google.world.requests)
+    errors = playbook(google, "deploy", inventory, HOST, release_image=image(3))
+    assert errors.code != 0
+    assert "error rate 10.0%, allowed 5.0%" in errors.message
+    assert "with 10 % of the traffic" in errors.message
+    assert [asked[0][0] for asked in patches(google, start)] == [100, 90, 100]
+    assert backend.service()["traffic"] == before
+
+    # One that does not even start well never sees a request of a user.
+    backend.sick.add(image(4))
+    start = len(google.world.requests)
+    sick = playbook(google, "deploy", inventory, HOST, release_image=image(4))
+    assert sick.code != 0
+    assert "Health of" in sick.message
+    assert [asked[0][0] for asked in patches(google, start)] == [100, 100]
+    assert backend.service()["traffic"] == before
+
+    # Back to the revision before, not to one of the failed ones.
+    back = playbook(google, "rollback", inventory, HOST, rollback_wait_seconds=1)
+    assert back.code == 0, back.message
+    assert backend.traffic() == [("1", 100, "")]
+    again = playbook(google, "rollback", inventory, HOST, rollback_revision=backend.service()["traffic"][0]["revision"])
+    assert (again.code, again.changes) == (0, [])
+    assert google.world.violations == []
+
+
+def test_killed_between_two_steps(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    """The candidate is left with a tenth of the traffic; the next run takes it from there."""
+    inventory = [small(tmp_path)]
+    assert playbook(google, "provision", inventory, HOST, release_image=image(1)).code == 0
+    stopped = playbook(google, "deploy", [small(tmp_path, gcp_canary={"steps": [10, 100], "watch_seconds": 0, "promote": False})], HOST,
+                       release_image=image(2))  # fmt: skip
+    assert stopped.code == 0, stopped.message
+    assert backend.traffic() == [("1", 90, ""), ("2", 10, "candidate")]
+    start = len(google.world.requests)
+    healed = playbook(google, "deploy", inventory, HOST, release_image=image(2))
+    assert healed.code == 0, healed.message
+    assert patches(google, start)[0] == [(100, "")]
+    assert backend.traffic() == [("2", 100, ""), ("1", 0, "previous")]
+    assert not [request for request in google.world.requests[start:] if request.path.endswith(":run")], "migrated twice"
+
+
+def test_promote(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    inventory = [small(tmp_path, gcp_canary={"steps": [10, 100], "watch_seconds": 0, "promote": False})]
+    assert playbook(google, "provision", inventory, HOST, release_image=image(1)).code == 0
+    assert playbook(google, "deploy", inventory, HOST, release_image=image(2)).code == 0
+    promoted = playbook(google, "promote", inventory, HOST)
+    assert promoted.code == 0, promoted.message
+    assert backend.traffic() == [("2", 100, ""), ("1", 0, "previous")]
+    assert playbook(google, "promote", inventory, HOST).changes == []
+
+
+def test_a_failed_migration_changes_no_traffic(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    inventory = [small(tmp_path)]
+    assert playbook(google, "provision", inventory, HOST, release_image=image(1)).code == 0
+    google.world.faults.append(Fault("shop-migrate:run", "operation_fails", message="exit code 1"))
+    failed = playbook(google, "deploy", inventory, HOST, release_image=image(2))
+    assert failed.code != 0
+    assert "exit code 1" in failed.message
+    assert backend.traffic() == [("1", 100, "")]
+    assert len([key for key in google.world.objects if "/revisions/" in key]) == 1
+
+
+def test_refusals(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    development = [small(tmp_path, "development")]
+    refused = playbook(google, "rollback", development, "shop-development")
+    assert refused.code != 0
+    assert "development; allowed: staging, production" in refused.message
+    for name, target, variables, message in (
+        ("rollback", "shop-prodution", {}, 'target is "shop-prodution"; allowed: shop-development'),
+        ("deploy", "shop-development", {"release_imgae": "x"}, "release_imgae"),
+        ("deploy", "shop-development", {"gcp_environment": "prod"}, "development, staging, production"),
+        ("deploy", "shop-development", {"gcp_canary": {"steps": [50, 10]}}, "gcp_canary.steps is [50, 10]; allowed: rising percents"),
+        ("deploy", "shop-development", {"environment": {"CLOUDSDK_CORE_PROJECT": "other"}}, "belongs to the project demo"),
+        ("deploy", "shop-development", {"release_image": "shop:latest"}, 'release_image is "shop:latest"; allowed: NAME@sha256:DIGEST'),
+    ):
+        run = playbook(google, name, development, target, **variables)
+        assert run.code != 0
+        assert message in run.message, run.message
+    assert google.world.requests == []
