@@ -3,14 +3,12 @@
 import re
 import shutil
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from deployment import PORTS, SCENARIO, about, deploy
-from testinfra.host import Host
+from deployment import PORTS, SCENARIO, about
+from playbook import Converge, Hosts
 
-Hosts = Mapping[str, Host]
 # As nginx does: ask the next instance when one does not answer; a request is lost when none does.
 ASK = """
 import os, time, urllib.request
@@ -40,7 +38,7 @@ def releases(hosts: Hosts) -> dict[str, str]:
     return {name: about(host)["release"] for name, host in hosts.items()}
 
 
-def test_new_release_rolls_without_losing_a_request_and_the_old_one_stays(hosts: Hosts, source: Path) -> None:
+def test_new_release_rolls_without_losing_a_request_and_the_old_one_stays(hosts: Hosts, converge: Converge, source: Path) -> None:
     before = releases(hosts)
     (source / "version.txt").write_text("2\n")
     answers: dict[str, str] = {}
@@ -52,14 +50,14 @@ def test_new_release_rolls_without_losing_a_request_and_the_old_one_stays(hosts:
     for asker in askers:
         asker.start()
     try:
-        done = deploy(hosts, hello_path=str(source))
+        done = converge(play="deploy.yml", hello_path=str(source))
     finally:
         for host in hosts.values():
             host.run("touch /root/stop")
         for asker in askers:
             asker.join()
-    assert done.returncode == 0, done.stdout
-    assert "only-for-this-scenario" not in done.stdout
+    assert done.code == 0, done.output
+    assert "only-for-this-scenario" not in done.output
     for name, host in hosts.items():
         asked, lost = map(int, answers[name].split())
         assert asked > 50
@@ -68,32 +66,32 @@ def test_new_release_rolls_without_losing_a_request_and_the_old_one_stays(hosts:
         assert host.file(f"/opt/hello/releases/{before[name]}/release.json").exists
 
 
-def test_release_that_does_not_get_ready_is_taken_back(hosts: Hosts, source: Path) -> None:
+def test_release_that_does_not_get_ready_is_taken_back(hosts: Hosts, converge: Converge, source: Path) -> None:
     before = releases(hosts)
     (source / "broken.txt").write_text("")
-    done = deploy(hosts, hello_path=str(source))
-    assert done.returncode != 0
-    assert "/health/ready" in done.stdout
+    done = converge(play="deploy.yml", hello_path=str(source))
+    assert done.failed == set(hosts)
+    assert done.missing("/health/ready") == []
     for name, host in hosts.items():
         assert {about(host, port)["release"] for port in PORTS} == {before[name]}
         assert host.file("/opt/hello/current").linked_to == f"/opt/hello/releases/{before[name]}"
 
 
-def test_failed_build_names_the_command_and_leaves_the_running_release(hosts: Hosts, source: Path) -> None:
+def test_failed_build_names_the_command_and_leaves_the_running_release(hosts: Hosts, converge: Converge, source: Path) -> None:
     before = releases(hosts)
     pinned = (source / "requirements.txt").read_text()
     (source / "requirements.txt").write_text(re.sub(r"sha256:\w{64}", "sha256:" + "0" * 64, pinned))
-    done = deploy(hosts, hello_path=str(source))
-    assert done.returncode != 0
-    assert "installing the requirements failed" in done.stdout
-    assert "Hash mismatch" in done.stdout
+    done = converge(play="deploy.yml", hello_path=str(source))
+    assert done.failed == set(hosts)
+    assert done.missing("installing the requirements failed") == []
+    assert done.missing("Hash mismatch") == []
     assert releases(hosts) == before
 
 
-def test_killed_build_is_cleared_away_and_never_looks_complete(hosts: Hosts, source: Path) -> None:
+def test_killed_build_is_cleared_away_and_never_looks_complete(hosts: Hosts, converge: Converge, source: Path) -> None:
     (source / "version.txt").write_text("3\n")
-    slow = {"hello_path": str(source), "api_post_install_commands": ["sleep 61"]}
-    deploying = threading.Thread(target=deploy, args=(list(hosts),), kwargs=slow)
+    slow = {"play": "deploy.yml", "hello_path": str(source), "api_post_install_commands": ["sleep 61"]}
+    deploying = threading.Thread(target=converge, kwargs=slow)
     deploying.start()
     unfinished = {}
     for name, host in hosts.items():
@@ -102,28 +100,28 @@ def test_killed_build_is_cleared_away_and_never_looks_complete(hosts: Hosts, sou
         unfinished[name] = host.check_output("cd /opt/hello/releases && for id in *; do test -e $id/release.json || echo $id; done")
         assert len(unfinished[name].split()) == 1
     deploying.join()
-    done = deploy(hosts, hello_path=str(source))
-    assert done.returncode == 0, done.stdout
+    done = converge(play="deploy.yml", hello_path=str(source))
+    assert done.code == 0, done.output
     for name, host in hosts.items():
         assert not host.file(f"/opt/hello/releases/{unfinished[name]}").exists
         assert about(host)["version"] == "3"
 
 
-def test_fewer_instances_stop_the_surplus(hosts: Hosts) -> None:
-    done = deploy(hosts, hello_path=str(SCENARIO / "files/hello"), api_instances=1)
-    assert done.returncode == 0, done.stdout
+def test_fewer_instances_stop_the_surplus(hosts: Hosts, converge: Converge) -> None:
+    done = converge(play="deploy.yml", hello_path=str(SCENARIO / "files/hello"), api_instances=1)
+    assert done.code == 0, done.output
     for host in hosts.values():
         assert not host.service("api@8001.service").is_running
         assert not host.service("api@8001.service").is_enabled
         assert about(host)["port"] == "8000"
 
 
-def test_third_party_application_by_variables_alone(hosts: Hosts) -> None:
-    done = deploy(hosts, "third_party.yml")
-    assert done.returncode == 0, done.stdout
+def test_third_party_application_by_variables_alone(hosts: Hosts, converge: Converge) -> None:
+    done = converge(play="third_party.yml")
+    assert done.code == 0, done.output
     ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8100/-/versions.json').read().decode())"
     for host in hosts.values():
         assert "datasette" in host.check_output("python3 -c %s", ask)
         process = host.check_output("systemctl show -p MainPID --value datasette@8100.service")
-        assert "DATASETTE_SECRET=only-for-this-scenario-$\"0b1c" in host.check_output(f"tr '\\0' '\\n' < /proc/{process}/environ")
+        assert 'DATASETTE_SECRET=only-for-this-scenario-$"0b1c' in host.check_output(f"tr '\\0' '\\n' < /proc/{process}/environ")
         assert about(host)["port"] == "8000"

@@ -1,32 +1,14 @@
 """What backup promises: what carries a backup's name can be restored, the newest is never lost, and a failure is loud."""
 
-import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from store import CREDENTIAL, STORE, back_up, kept, metric
 from testinfra.host import Host
-
-STORE = "/var/backups/slipway"
-CREDENTIAL = "only-for-this-scenario-credential-9d31"
 
 
 def sql(host: Host, statement: str, database: str = "shop") -> str:
     return host.check_output(f"runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -d {database} -c %s", statement)
-
-
-def back_up(host: Host, job: str) -> int:
-    return host.run(f"systemctl start slipway-backup@{job}.service").rc
-
-
-def kept(host: Host, job: str) -> list[str]:
-    """Names in the store, oldest first, whatever they are."""
-    return sorted(host.check_output(f"ls -A {STORE}/{job}").split())
-
-
-def metric(host: Host, job: str, name: str) -> float:
-    text = host.file(f"/var/lib/prometheus/node-exporter/slipway_backup_{job}.prom").content_string
-    return float(re.findall(rf'^slipway_backup_{name}{{backup="{job}"}} (\S+)$', text, re.MULTILINE)[0])
 
 
 @pytest.fixture
@@ -112,20 +94,6 @@ def test_old_ones_go_and_the_newest_stays(host: Host) -> None:
     assert host.check_output("ls -A /srv/offsite/files").split() == kept(host, "files")
 
 
-def test_a_failure_is_loud_and_loses_nothing(host: Host, converge: Callable[..., Any]) -> None:
-    assert back_up(host, "postgres") == 0
-    before, success = kept(host, "postgres"), metric(host, "postgres", "last_success_timestamp_seconds")
-    assert converge(backup_postgres_databases=["shop", "not_there"]).code == 0
-    assert back_up(host, "postgres") != 0
-    assert host.run("systemctl is-failed slipway-backup@postgres.service").stdout.strip() == "failed"
-    assert 'database "not_there" does not exist' in host.check_output("journalctl --no-pager -u slipway-backup@postgres")
-    assert metric(host, "postgres", "last_run_exit_code") == 1
-    assert metric(host, "postgres", "last_success_timestamp_seconds") == success
-    assert kept(host, "postgres") == before
-    assert converge().code == 0
-    assert back_up(host, "postgres") == 0
-
-
 @pytest.mark.usefixtures("cut_short")
 def test_a_dump_that_ends_too_soon_is_no_backup(host: Host) -> None:
     """MX-19: the table of contents is at the front, so pg_restore --list alone finds nothing wrong with it."""
@@ -147,26 +115,3 @@ def test_backups_are_roots(host: Host) -> None:
     ]
     assert oct(host.file("/etc/slipway/backup/rclone.conf").mode) == "0o600"
     assert host.run(f"journalctl --no-pager | grep -qF {CREDENTIAL}").rc == 1
-
-
-def test_a_job_without_work_loses_its_timer(host: Host, converge: Callable[..., Any]) -> None:
-    before = kept(host, "files")
-    assert converge(backup_paths=[]).code == 0
-    assert host.run("systemctl list-timers --all | grep slipway-backup-files").rc == 1
-    assert kept(host, "files") == before
-    assert converge(backup_paths=[]).changed is False
-    assert converge().code == 0
-    assert host.run("systemctl list-timers | grep slipway-backup-files").rc == 0
-
-
-def test_mistakes_are_named(converge: Callable[..., Any]) -> None:
-    for variables, words in (
-        ({"backup_schedule": "every tuesday"}, ["slipway-backup-postgres.timer", "every tuesday"]),
-        ({"backup_remote_path": "elsewhere:x"}, ["backup_remote_path", "elsewhere", "offsite"]),
-        ({"backup_remote_config": ""}, ["backup_remote_config", "only one"]),
-        ({"backup_jobs": {"postgress": {"keep_days": 3}}}, ["backup_jobs", "postgress"]),
-    ):
-        done = converge(**variables)
-        assert done.code != 0
-        assert [word for word in words if word not in done.told] == [], done.told
-        assert CREDENTIAL not in done.told

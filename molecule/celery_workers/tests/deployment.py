@@ -1,9 +1,5 @@
-"""What several tests of this scenario need: the live release's own tasks, and deployments as a user runs them."""
+"""What several tests of this scenario need: where it is, and the live release's own tasks."""
 
-import json
-import os
-import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
 from testinfra.host import Host
@@ -26,13 +22,3 @@ def versions(host: Host) -> str:
 
 def processes(host: Host) -> list[str]:
     return [host.check_output("systemctl show -p MainPID --value %s", unit) for unit in UNITS]
-
-
-def deploy(platforms: Iterable[str], **variables: object) -> subprocess.CompletedProcess[str]:
-    """Deploy on some hosts at once; standard output holds everything it said."""
-    variables = {"jobs_path": str(SCENARIO / "files/jobs"), **variables}
-    return subprocess.run(
-        ["ansible-playbook", "--limit", ",".join(platforms), "-e", json.dumps(variables), str(SCENARIO / "deploy.yml")],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,
-        env={**os.environ, "ANSIBLE_INVENTORY": os.environ["MOLECULE_INVENTORY_FILE"], "ANSIBLE_NOCOLOR": "1"},
-    )  # fmt: skip

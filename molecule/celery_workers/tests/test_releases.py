@@ -1,17 +1,13 @@
 """What the role promises over time: stops are warm, a broken release is taken back, an outage restarts nobody."""
 
 import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from deployment import PASSWORD, SCENARIO, deploy, processes, python, versions
-from testinfra.host import Host
-
-Hosts = Mapping[str, Host]
+from deployment import PASSWORD, SCENARIO, processes, python, versions
+from playbook import Converge, Hosts, Run
 
 
 @pytest.fixture
@@ -38,18 +34,18 @@ def test_broker_outage_restarts_no_worker_and_active_means_consuming(hosts: Host
         assert processes(host)[0] == before[name][0]
 
 
-def test_new_release_lets_a_task_finish_and_restarts_every_worker(hosts: Hosts, source: Path) -> None:
+def test_new_release_lets_a_task_finish_and_restarts_every_worker(hosts: Hosts, converge: Converge, source: Path) -> None:
     (source / "version.txt").write_text("2\n")
-    finished: list[subprocess.CompletedProcess[str]] = []
-    deploying = threading.Thread(target=lambda: finished.append(deploy(hosts, jobs_path=str(source))))
+    finished: list[Run] = []
+    deploying = threading.Thread(target=lambda: finished.append(converge(play="deploy.yml", jobs_path=str(source))))
     deploying.start()
     tasks = {}
     for name, host in hosts.items():  # the new release is built: the restart is near
         host.check_output("timeout 120 sh -c 'until test $(ls /opt/jobs/releases/*/release.json | wc -l) = 2; do sleep 0.1; done'")
         tasks[name] = python(host, "print(jobs.long.delay(12).id)")
     deploying.join()
-    assert finished[0].returncode == 0, finished[0].stdout
-    assert PASSWORD not in finished[0].stdout
+    assert finished[0].code == 0, finished[0].output
+    assert PASSWORD not in finished[0].output
     for name, host in hosts.items():
         assert python(host, f"r = jobs.app.AsyncResult('{tasks[name]}'); print(r.get(timeout=20), r.status)") == "1 SUCCESS"
         log = host.check_output("journalctl --no-pager --output=cat -u celery-worker@default.service")
@@ -57,21 +53,27 @@ def test_new_release_lets_a_task_finish_and_restarts_every_worker(hosts: Hosts, 
         assert versions(host) == "2 2"
 
 
-def test_release_whose_workers_do_not_consume_is_taken_back(hosts: Hosts, source: Path) -> None:
+def test_release_whose_workers_do_not_consume_is_taken_back(hosts: Hosts, converge: Converge, source: Path) -> None:
     before = {name: host.file("/opt/jobs/current-workers").linked_to for name, host in hosts.items()}
     (source / "jobs.py").write_text("raise RuntimeError('this release is broken')\n")
-    done = deploy(hosts, jobs_path=str(source))
-    assert done.returncode != 0
-    assert "this release is broken" in done.stdout
+    done = converge(play="deploy.yml", jobs_path=str(source))
+    assert done.failed == set(hosts)
+    assert done.missing("this release is broken") == []
     for name, host in hosts.items():
         assert host.file("/opt/jobs/current-workers").linked_to == before[name]
         assert versions(host) == "2 2"
 
 
-def test_beat_and_queues_that_are_not_wanted_go_away(hosts: Hosts) -> None:
+def test_beat_and_queues_that_are_not_wanted_go_away(hosts: Hosts, converge: Converge) -> None:
     queues = [{"name": "default", "queues": ["default", "heavy"]}]
-    done = deploy(hosts, celery_workers_beat=False, celery_workers_flower=False, celery_workers_queues=queues)
-    assert done.returncode == 0, done.stdout
+    done = converge(
+        play="deploy.yml",
+        jobs_path=str(SCENARIO / "files/jobs"),
+        celery_workers_beat=False,
+        celery_workers_flower=False,
+        celery_workers_queues=queues,
+    )
+    assert done.code == 0, done.output
     for host in hosts.values():
         assert host.run("pgrep -f '[c]elery.*beat'").rc == 1
         for name in ("celery-beat", "celery-flower", "celery-worker@heavy"):

@@ -1,9 +1,7 @@
 """What monitoring promises: everything is seen, strangers see nothing, and an alert reaches a human."""
 
 import json
-import os
 import re
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,25 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from seen import PORTS, SECRETS, address, ask, process, value
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 ROLE = Path(__file__).parents[3] / "roles" / "monitoring"
-PORTS = {
-    "prometheus": 9090,
-    "prometheus-alertmanager": 9093,
-    "prometheus-node-exporter": 9100,
-    "prometheus-nginx-exporter": 9113,
-    "prometheus-blackbox-exporter": 9115,
-    "prometheus-redis-exporter": 9121,
-    "prometheus-pgbouncer-exporter": 9127,
-    "prometheus-postgres-exporter": 9187,
-}
-SECRETS = ("only-for-this-scenario-monitor-77d0", "only-for-this-scenario-receiver-5c0d")
 TESTS = Path(__file__).parent / "rules"
 GROUPS = sorted(path.stem for path in TESTS.iterdir())
 RULES = "/etc/prometheus/rules/slipway.yml"
-GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
 WEBHOOK = """
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -42,21 +29,6 @@ http.server.HTTPServer(("127.0.0.1", 9999), Handler).serve_forever()
 """
 
 
-def address(host: Host) -> str:
-    return host.check_output("hostname --ip-address").split()[0]
-
-
-def ask(host: Host, path: str) -> Any:
-    """What Prometheus' API answers."""
-    return json.loads(host.check_output("python3 -c %s %s", GET, f"http://{address(host)}:9090/api/v1/{path}"))["data"]
-
-
-def value(host: Host, metric: str, /, **labels: str) -> float | None:
-    """The newest sample of a metric, if there is exactly one."""
-    found = [sample["value"][1] for sample in ask(host, f"query?query={metric}")["result"] if labels.items() <= sample["metric"].items()]
-    return float(found[0]) if len(found) == 1 else None
-
-
 def wait(what: Callable[[], Any], seconds: float = 30) -> Any:
     """The first true answer."""
     deadline = time.monotonic() + seconds
@@ -64,29 +36,6 @@ def wait(what: Callable[[], Any], seconds: float = 30) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds} s; the last answer: {answer!r}"
         time.sleep(0.5)
     return answer
-
-
-def process(host: Host, unit: str) -> str:
-    return host.check_output(f"systemctl show --property MainPID --value {unit}.service")
-
-
-def converge(platform: str, variables: dict[str, object]) -> subprocess.CompletedProcess[str]:
-    """Run the scenario's playbook again on this host, with other values."""
-    ephemeral = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
-    playbook = Path(__file__).parents[1] / "converge.yml"
-    return subprocess.run(
-        ["ansible-playbook", "-i", ephemeral / "inventory", "--limit", platform, "--extra-vars", json.dumps(variables), playbook],
-        env=os.environ | {"ANSIBLE_CONFIG": str(ephemeral / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-
-
-def said(run: subprocess.CompletedProcess[str]) -> str:
-    """The run's words without the line breaks and doubled quotes of YAML."""
-    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
 
 
 def test_every_job_is_seen(host: Host, platform: str) -> None:
@@ -240,68 +189,3 @@ def test_every_alert_tells_what_to_do(host: Host) -> None:
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, rule["alert"]
         assert rule["annotations"]["runbook_url"] == f"https://runbook.test/#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in {"critical", "warning", "none"}
-
-
-def test_new_rule_arrives_without_a_restart(host: Host, platform: str) -> None:
-    before = {unit: process(host, unit) for unit in PORTS}
-    run = converge(platform, {"shop_rules": [{"alert": "Newcomer", "expr": "vector(3)"}]})
-    assert run.returncode == 0, run.stdout
-    assert "Newcomer" in {rule["name"] for group in ask(host, "rules")["groups"] for rule in group["rules"]}
-    assert {unit: process(host, unit) for unit in PORTS} == before
-
-
-@pytest.mark.parametrize(
-    ("variables", "named"),
-    [
-        ({"shop_rules": [{"alert": "Broken", "expr": "sum by ("}]}, ("promtool check config", "rules/shop.yml", "parse error")),
-        (
-            {"monitoring_receivers": [{"name": "team", "configuration": {"pigeon_configs": []}}]},
-            ("amtool check-config", "/etc/prometheus/alertmanager.yml", "not found in type config.plain", "line "),
-        ),
-    ],
-    ids=["rule", "receiver"],
-)
-def test_broken_configuration_is_refused(host: Host, platform: str, variables: dict[str, object], named: tuple[str, ...]) -> None:
-    before = [process(host, unit) for unit in PORTS], host.check_output("sha256sum /etc/prometheus/*.yml /etc/prometheus/rules/*")
-    run = converge(platform, variables)
-    assert run.returncode != 0
-    for words in named:
-        assert words in said(run)
-    assert ([process(host, unit) for unit in PORTS], host.check_output("sha256sum /etc/prometheus/*.yml /etc/prometheus/rules/*")) == before
-    assert value(host, "up", job="node") == 1
-    assert not [secret for secret in SECRETS if secret in said(run)]
-
-
-def test_retention_reaches_the_process(host: Host, platform: str) -> None:
-    assert ask(host, "status/flags")["storage.tsdb.retention.time"] == "30d"
-    run = converge(platform, {"monitoring_retention_days": 8, "monitoring_retention_gigabytes": 2})
-    assert run.returncode == 0, run.stdout
-    flags = ask(host, "status/flags")
-    assert (flags["storage.tsdb.retention.time"], flags["storage.tsdb.retention.size"]) == ("8d", "2GiB")
-
-
-def test_nonsense_is_refused_all_at_once(host: Host, platform: str) -> None:
-    before = host.check_output("sha256sum /etc/prometheus/*.yml")
-    variables = {
-        "monitoring_exporters": ["redis"],
-        "monitoring_redis_password": "",
-        "monitoring_retention_days": 0,
-        "monitoring_scrape_interval_seconds": 600,
-        "monitoring_alert_error_ratio": 5,
-        "monitoring_receiver_secrets": {"../shadow": "x"},
-        "monitoring_extra_rules": {"slipway": []},
-    }
-    run = converge(platform, variables)
-    assert run.returncode != 0
-    for named in (
-        "it must contain node",
-        "monitoring_redis_password is empty",
-        "monitoring_retention_days is 0; allowed: at least 1",
-        "monitoring_scrape_interval_seconds is 600; allowed: 1 to 120",
-        "monitoring_alert_error_ratio is 5; allowed: a part of 1",
-        "the name '../shadow'",
-        "monitoring_extra_rules: the name 'slipway'",
-        "it must contain blackbox",
-    ):
-        assert named in said(run)
-    assert host.check_output("sha256sum /etc/prometheus/*.yml") == before

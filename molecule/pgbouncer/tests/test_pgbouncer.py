@@ -1,73 +1,24 @@
 """What pgbouncer promises: many clients share few connections, passwords stay in PostgreSQL, and asyncpg works as it is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+import time
 
 import asyncpg
 import pytest
+from client import CONFIGURATION, PASSWORDS, address_of, console, many_queries, options_of, through
 from testinfra.host import Host
 
-PASSWORDS = {
-    "shop_owner": "only-for-this-scenario-owner-91c2",
-    "shop": "only-for-this-scenario-shop-1b2c",
-    "other": "only-for-this-scenario-other-5d6e",
-}
 POOLER = "only-for-this-scenario-pooler-77aa"
-CONFIGURATION = ("/etc/pgbouncer/pgbouncer.ini", "/etc/pgbouncer/pools.ini", "/etc/pgbouncer/userlist.txt", "/etc/pgbouncer/hba.conf")
-Pooled = Callable[[asyncpg.Pool], Awaitable[Any]]
 
 
 @pytest.fixture
 def address(host: Host) -> str:
     """The pooler's address, as the application on another host sees it."""
-    return host.check_output("hostname -I").split()[0]
-
-
-def through(address: str, work: Pooled, user: str = "shop", **options: Any) -> Any:
-    """Run `work` with a pool of 30 connections to the pooler, from the controller, with asyncpg as an application uses it."""
-
-    async def run() -> Any:
-        async with asyncpg.create_pool(
-            host=address,
-            port=6432,
-            user=user,
-            password=PASSWORDS[user],
-            database="shop",
-            min_size=30,
-            max_size=30,
-            ssl="require",
-            **options,
-        ) as pool:
-            return await work(pool)
-
-    return asyncio.run(run())
+    return address_of(host)
 
 
 def sql(host: Host, statement: str) -> str:
     return host.check_output("runuser -u postgres -- psql -XAtq -d shop -c %s", statement)
-
-
-def console(host: Host, statement: str, user: str = "postgres") -> str:
-    return host.check_output(f"runuser -u {user} -- psql -XAtq -h /run/postgresql -p 6432 pgbouncer -c %s", statement)
-
-
-async def many_queries(pool: asyncpg.Pool) -> int:
-    """600 queries of 40 kinds from 60 tasks: each one prepared by asyncpg, on whatever server connection is free."""
-
-    async def one(number: int) -> int:
-        found = 0
-        for round_ in range(10):
-            kind = (number + round_) % 40
-            found += await pool.fetchval(f"select count(*) from generate_series(1, $1) as kind_{kind}", kind) == kind
-        return found
-
-    return sum(await asyncio.gather(*(one(number) for number in range(60))))
-
-
-def options_of(platform: str) -> dict[str, Any]:
-    """What the README tells applications on Debian 12, whose PgBouncer does not know prepared statements."""
-    return {"statement_cache_size": 0} if platform == "debian12" else {}
 
 
 def test_asyncpg_shares_few_connections(host: Host, platform: str, address: str) -> None:
@@ -77,11 +28,20 @@ def test_asyncpg_shares_few_connections(host: Host, platform: str, address: str)
     assert 1 <= held <= 4
 
 
+def wait_for_answer(host: Host) -> None:
+    """PgBouncer 1.18 may die of many clients that break off at once ("bad client state"); systemd starts it again."""
+    deadline = time.monotonic() + 15
+    while host.run("runuser -u postgres -- psql -XAtq -h /run/postgresql -p 6432 pgbouncer -c 'show version'").rc != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
 def test_prepared_statements_are_the_poolers_work(host: Host, platform: str, address: str) -> None:
     """The proof would mean nothing if the same load passed without the setting."""
     if platform == "debian12":
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
             through(address, many_queries)
+        wait_for_answer(host)
         return
     console(host, "set max_prepared_statements = 0")
     try:
@@ -171,38 +131,3 @@ def test_secrets_are_nowhere_else(host: Host) -> None:
     assert found == ["/etc/pgbouncer/userlist.txt"]
     for secret in (POOLER, PASSWORDS["shop"]):
         assert host.run(f"journalctl --no-pager | grep -qF {secret}").rc == 1
-
-
-def test_a_changed_pool_reaches_the_process_without_a_restart(host: Host, converge: Callable[..., Any]) -> None:
-    process = host.check_output("systemctl show --value -p MainPID pgbouncer")
-    assert converge(pgbouncer_default_pool_size=7).code == 0
-    assert "default_pool_size|7|" in console(host, "show config")
-    assert host.check_output("systemctl show --value -p MainPID pgbouncer") == process
-    assert converge().code == 0
-    assert "default_pool_size|4|" in console(host, "show config")
-
-
-def test_broken_setting_is_put_back(host: Host, converge: Callable[..., Any], address: str, platform: str) -> None:
-    before = {path: host.file(path).content_string for path in CONFIGURATION}
-    for wrong in ({"server_lifetyme": "5"}, {"server_lifetime": "soon"}):
-        done = converge(pgbouncer_settings=wrong)
-        assert done.code != 0
-        assert next(iter(wrong)) in done.told
-        assert {path: host.file(path).content_string for path in CONFIGURATION} == before
-        assert through(address, many_queries, **options_of(platform)) == 600
-    assert converge()[:2] == (0, False)
-
-
-def test_mistakes_are_named(converge: Callable[..., Any]) -> None:
-    mistakes = {
-        "pgbouncer_users": ["postgres"],
-        "pgbouncer_databases": [{"name": "pgbouncer"}],
-        "pgbouncer_settings": {"pool_mode": "session"},
-    }
-    for variables, words in (
-        (mistakes, ["pgbouncer_users: 'postgres'", "pgbouncer_databases", "administration console", "pgbouncer_settings: 'pool_mode'"]),
-        ({"pgbouncer_client_tls_mode": "disable"}, ["pgbouncer_client_tls_mode", "require, prefer"]),
-    ):
-        done = converge("--check", **variables)
-        assert done.code != 0
-        assert [word for word in words if word not in done.told] == [], done.told

@@ -6,35 +6,22 @@ from collections.abc import Callable
 
 import asyncpg
 import pytest
-from conftest import Converge
+from server import PASSWORDS, POOLER, address_of, as_role, query, unit
 from testinfra.host import Host
 
 Sql = Callable[..., str]
-PASSWORDS = {
-    "shop_owner": "only-for-this-scenario-owner-91c2",
-    "shop": "only-for-this-scenario-shop-1b2c",
-    "report": "only-for-this-scenario-report-5d6e",
-}
-POOLER = "only-for-this-scenario-pooler-77aa"
 
 
 @pytest.fixture
 def address(host: Host) -> str:
     """The host's own address; it is a listed client of itself."""
-    return host.check_output("hostname -I").split()[0]
+    return address_of(host)
 
 
-def as_role(
-    host: Host, role: str, statement: str, address: str, database: str = "shop", password: str = "", tls: str = "require"
-) -> tuple[int, str]:
-    """Exit code and output of one statement over the network."""
-    given = password or PASSWORDS[role]
-    done = host.run(f"PGPASSWORD={given} psql -XAtq 'host={address} dbname={database} user={role} sslmode={tls}' -c %s", statement)
-    return done.rc, (done.stdout + done.stderr).strip()
-
-
-def unit(platform: str) -> str:
-    return {"debian12": "postgresql@15-main.service", "debian13": "postgresql@17-main.service"}[platform]
+@pytest.fixture
+def sql(host: Host) -> Sql:
+    """Ask the server as the superuser, through the unix socket."""
+    return lambda *words: query(host, *words)
 
 
 def test_answers_over_tls_with_scram(host: Host, address: str, sql: Sql) -> None:
@@ -162,82 +149,3 @@ def test_secrets_are_nowhere_else(host: Host, platform: str) -> None:
     version = {"debian12": 15, "debian13": 17}[platform]
     key = host.file(f"/etc/postgresql/{version}/main/self-signed.key")
     assert (key.user, oct(key.mode)) == ("postgres", "0o600")
-
-
-def test_reload_reaches_the_running_server(converge: Converge, sql: Sql) -> None:
-    started = sql("select pg_postmaster_start_time()")
-    done = converge(postgres_log_min_duration=250, postgres_settings={"work_mem": "9MB"})
-    assert done.code == 0, done.told
-    assert (sql("show log_min_duration_statement"), sql("show work_mem")) == ("250ms", "9MB")
-    assert sql("select pg_postmaster_start_time()") == started
-
-
-def test_run_killed_before_the_restart_is_healed(host: Host, platform: str, converge: Converge, sql: Sql) -> None:
-    """The file is there, the process is older: the next run restarts, though it changes no file."""
-    version = {"debian12": 15, "debian13": 17}[platform]
-    before = sql("select pg_postmaster_start_time()")
-    host.check_output(f"touch /etc/postgresql/{version}/main/conf.d/slipway-restart.conf")
-    assert converge().code == 0
-    assert sql("select pg_postmaster_start_time()") > before
-    assert sql("show log_min_duration_statement") == "1s"
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"shared_buffers": "lots"}, 'invalid value for parameter "shared_buffers": "lots"'),
-        ({"work_memm": "4MB"}, 'unrecognized configuration parameter "work_memm"'),
-    ],
-)
-def test_broken_setting_is_refused(converge: Converge, sql: Sql, wrong: dict[str, str], words: str) -> None:
-    """The server's own parser names it, with file and line, before a file is touched."""
-    done = converge(postgres_settings=wrong)
-    assert done.code != 0
-    assert words in done.told
-    assert sql("select count(*) from pg_file_settings where error is not null") == "0"
-
-
-def test_server_that_cannot_start_is_put_back(converge: Converge, sql: Sql) -> None:
-    """Syntax is right, but no machine has that much memory: only the start can tell."""
-    done = converge(postgres_settings={"shared_buffers": "8000GB", "huge_pages": "off"}, postgres_start_timeout=8)
-    assert done.code != 0
-    assert "postgresql@" in done.told
-    assert sql("select 1") == "1"
-    assert converge()[:2] == (0, False)
-
-
-def test_new_password_replaces_the_old_one(host: Host, address: str, converge: Converge) -> None:
-    users = [{"name": name, "password": password} for name, password in PASSWORDS.items()]
-    users[2]["password"] = "another-password-2f4e6a"
-    done = converge("--diff", postgres_users=users)
-    assert done.code == 0, done.told
-    assert "another-password" not in done.told
-    assert "alter role report: password (secret)" in done.told
-    assert as_role(host, "report", "select 1", address, database="report")[0] != 0
-    assert as_role(host, "report", "select 1", address, database="report", password="another-password-2f4e6a")[0] == 0
-    assert converge().code == 0
-    assert as_role(host, "report", "select 1", address, database="report")[0] == 0
-
-
-def test_pgdg_is_a_signed_source_of_its_own(host: Host, platform: str, converge: Converge) -> None:
-    version, release = {"debian12": ("15", "bookworm"), "debian13": ("17", "trixie")}[platform]
-    done = converge("--check", "--diff", postgres_repository="pgdg", postgres_version=version)
-    assert done.code == 0, done.told
-    key = "/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
-    for line in ("+URIs: https://apt.postgresql.org/pub/repos/apt", f"+Suites: {release}-pgdg", f"+Signed-By: {key}"):
-        assert line in done.told
-    assert host.file(key).contains("BEGIN PGP PUBLIC KEY BLOCK")
-
-
-def test_mistakes_are_named(converge: Converge) -> None:
-    for variables, words in (
-        ({"postgres_version": "14"}, ["postgres_version", "14", "15, 16, 17, 18"]),
-        (
-            {"postgres_version": "16", "postgres_memory_share": 3},
-            ["postgres_version is 16", "pgdg", "postgres_memory_share is 3", "at most 1"],
-        ),
-        ({"postgres_databases": [{"name": "shop", "owner": "nobody_knows"}]}, ["nobody_knows", "shop_owner"]),
-    ):
-        done = converge("--check", **variables)
-        assert done.code != 0
-        assert [word for word in words if word not in done.told] == [], done.told

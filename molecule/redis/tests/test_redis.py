@@ -1,23 +1,12 @@
 """What redis promises: a full broker loses nothing, a full cache makes room, and everybody gets what their user may do."""
 
-import json
-import os
 import shlex
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
+from client import BROKER, CACHE, PASSWORDS, process, redis
 from testinfra.host import Host
 
-BROKER, CACHE = 6379, 6380
-PASSWORDS = {
-    "admin": "molecule-admin-3f1c",
-    "monitoring": "molecule-monitoring-77d0",
-    "app": "molecule-app-b1946ac9",
-    "worker": "molecule-worker-2cd6ee",
-    "reader": "molecule-reader-591785",
-}
 CLIENT = """
 import sys, kombu
 with kombu.Connection(sys.argv[1]) as connection:
@@ -38,13 +27,6 @@ with client.lock("orders-lock", timeout=5):
 """
 
 
-def redis(host: Host, port: int, user: str, *words: str, password: str = "", address: str = "127.0.0.1") -> str:
-    """What Redis answers to one command of one user."""
-    command = shlex.join(["redis-cli", "-h", address, "-p", str(port), "--user", user, "--no-auth-warning", *words])
-    answer = host.run(f"REDISCLI_AUTH={password or PASSWORDS[user]} {command}")
-    return (answer.stderr + answer.stdout).strip()
-
-
 def fill(host: Host, port: int) -> list[str]:
     """Write 64 MiB, twice what the instance may hold, in eight steps (Redis looks at the limit when a script begins)."""
     script = "for i=ARGV[1],ARGV[1]+7 do redis.call('SET', 'molecule:filler:'..i, string.rep('x', 1048576)) end return 'written'"
@@ -56,34 +38,11 @@ def info(host: Host, instance: str, field: str) -> str:
     return next(line.split(":", 1)[1].strip() for line in lines if line.startswith(field + ":"))
 
 
-def process(host: Host, instance: str) -> str:
-    return host.check_output(f"systemctl show --property MainPID --value redis-server@{instance}.service")
-
-
 def wait_for_answer(host: Host, instance: str) -> None:
     deadline = time.monotonic() + 20
     while host.run(f"slipway-redis {instance} PING").stdout.strip() != "PONG":
         assert time.monotonic() < deadline, host.run(f"journalctl --no-pager --lines 20 --unit redis-server@{instance}").stdout
         time.sleep(0.2)
-
-
-def converge(platform: str, variables: dict[str, object]) -> subprocess.CompletedProcess[str]:
-    """Run the scenario's playbook again on this host, with other values."""
-    ephemeral = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
-    playbook = Path(__file__).parents[1] / "converge.yml"
-    return subprocess.run(
-        ["ansible-playbook", "-i", ephemeral / "inventory", "--limit", platform, "--extra-vars", json.dumps(variables), playbook],
-        env=os.environ | {"ANSIBLE_CONFIG": str(ephemeral / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-
-
-def said(run: subprocess.CompletedProcess[str]) -> str:
-    """The run's words without the line breaks and doubled quotes of YAML."""
-    return " ".join((run.stdout + run.stderr).split()).replace("''", "'")
 
 
 @pytest.mark.parametrize("port", [BROKER, CACHE])
@@ -210,76 +169,3 @@ def test_sandbox(host: Host, instance: str) -> None:
     assert host.run(f"{inside} /usr/bin/ls /var/lib/redis/{other}/appendonlydir").rc != 0
     assert host.run(f"{inside} /usr/bin/ls /etc/passwd").rc != 0
     assert host.run(f"{inside} /usr/bin/touch /usr/lib/molecule").rc != 0
-
-
-def test_new_user_arrives_without_a_restart(host: Host, platform: str) -> None:
-    assert converge(platform, {}).returncode == 0
-    before = {instance: process(host, instance) for instance in ("broker", "cache")}
-    newcomer = "molecule-newcomer-60b7"
-    users = [{"name": "newcomer", "password": newcomer, "instances": ["cache"]}]
-    run = converge(platform, {"redis_users": users})
-    assert run.returncode == 0, run.stdout
-    assert redis(host, CACHE, "newcomer", "PING", password=newcomer) == "PONG"
-    assert "WRONGPASS" in redis(host, CACHE, "app", "PING")
-    assert {instance: process(host, instance) for instance in ("broker", "cache")} == before
-    assert newcomer not in said(run)
-    assert converge(platform, {}).returncode == 0
-    assert redis(host, CACHE, "app", "PING") == "PONG"
-
-
-def test_changed_setting_reaches_its_instance_only(host: Host, platform: str) -> None:
-    broker, cache = process(host, "broker"), process(host, "cache")
-    run = converge(platform, {"cache_settings": {"maxmemory-samples": 7}})
-    assert run.returncode == 0, run.stdout
-    assert host.check_output("slipway-redis cache CONFIG GET maxmemory-samples").split() == ["maxmemory-samples", "7"]
-    assert process(host, "broker") == broker
-    assert process(host, "cache") != cache
-
-
-def test_broken_configuration_is_put_back(host: Host, platform: str) -> None:
-    before = process(host, "cache"), host.check_output("sha256sum /etc/redis/*")
-    run = converge(platform, {"cache_settings": {"maxmemory-samples": "many"}})
-    assert run.returncode != 0
-    line = host.check_output("wc --lines < /etc/redis/redis-cache.conf")
-    for named in ("/etc/redis/redis-cache.conf", f"line {line}", "redis-check", "maxmemory-samples many"):
-        assert named in said(run)
-    assert (process(host, "cache"), host.check_output("sha256sum /etc/redis/*")) == before
-    assert redis(host, CACHE, "app", "PING") == "PONG"
-
-
-def test_broken_rule_of_a_user_is_put_back(host: Host, platform: str) -> None:
-    users = [{"name": "app", "password": PASSWORDS["app"], "instances": ["cache"], "commands": ["+gett"]}]
-    run = converge(platform, {"redis_users": users})
-    assert run.returncode != 0
-    assert "/etc/redis/users-cache.acl" in said(run)
-    assert PASSWORDS["app"] not in said(run)
-    assert redis(host, BROKER, "app", "PING") == "PONG"
-
-
-def test_nonsense_is_refused_all_at_once_before_anything_changes(host: Host, platform: str) -> None:
-    before = host.check_output("sha256sum /etc/redis/*")
-    instances = [
-        {"name": "queue", "profile": "broker", "port": 6379, "settings": {"maxmemory-policy": "allkeys-lru"}},
-        {"name": "Second", "profile": "broker", "port": 6379, "settings": {"bind": "*"}, "maxmemory_mb": 99_000_000},
-    ]
-    users = [
-        {"name": "app", "password": "a-long-enough-password", "instances": ["quueue"], "keys": ["* +@all"]},
-        {"name": "admin", "password": "sh0rt", "instances": ["queue"]},
-    ]
-    run = converge(platform, {"redis_instances": instances, "redis_users": users, "redis_memory_share": 1.5})
-    assert run.returncode != 0
-    for named in (
-        "(queue): maxmemory-policy is 'allkeys-lru'; allowed for profile broker: noeviction",
-        "(Second): settings.bind",
-        "name is 'Second'",
-        "adds up to 99",
-        "port 6379 is used twice",
-        "redis_memory_share is 1.5",
-        "instances has 'quueue'; allowed: queue, Second",
-        "'* +@all'",
-        "name is 'admin'",
-        "password has 5 characters; allowed: one line of at least 16",
-    ):
-        assert named in said(run)
-    assert "sh0rt" not in said(run)
-    assert host.check_output("sha256sum /etc/redis/*") == before

@@ -1,0 +1,124 @@
+"""What nginx promises when its variables change: each run is played once, on all hosts, and looked at on each."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import INTERNAL, NAME, ask, process, seen
+from playbook import Converge, Hosts
+
+SERVED = f"echo | openssl s_client -connect {INTERNAL}:443 -servername {NAME} 2>/dev/null | openssl x509"
+
+
+def processes(hosts: Hosts) -> dict[str, str]:
+    return {name: process(host) for name, host in hosts.items()}
+
+
+def configurations(hosts: Hosts) -> dict[str, str]:
+    return {name: host.check_output("find /etc/nginx -type f | sort | xargs sha256sum") for name, host in hosts.items()}
+
+
+def all_answer(hosts: Hosts) -> bool:
+    return {ask(host, "/").status for host in hosts.values()} == {200}
+
+
+@pytest.fixture
+def restored(converge: Converge) -> Iterator[None]:
+    """Return to the scenario's own values after a test that converges with others."""
+    yield
+    done = converge()
+    assert done.code == 0, done.output
+
+
+def test_changed_values_reach_the_running_process(hosts: Hosts, converge: Converge) -> None:
+    """A larger body passes, and a trusted proxy, and nobody else, names the client."""
+    before, proxy, stranger = processes(hosts), "127.8.0.1", "127.8.0.2"
+    done = converge(nginx_client_max_body_size="30k", nginx_trusted_proxies=[f"{proxy}/32"])
+    assert done.code == 0, done.output
+    claim = ("--header", "X-Forwarded-For: 198.51.100.1, 203.0.113.7")
+    for host in hosts.values():
+        deadline = time.monotonic() + 5
+        while ask(host, "/", "--data", "x" * 20_000).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert seen(host, *claim, client=proxy)["x-forwarded-for"] == "203.0.113.7"
+        assert seen(host, *claim, client=stranger)["x-forwarded-for"] == stranger
+    assert processes(hosts) == before
+
+
+def test_broken_configuration_is_put_back(hosts: Hosts, converge: Converge) -> None:
+    before = processes(hosts), configurations(hosts)
+    done = converge(nginx_internal_sources=["127.0.0.1", "300.0.0.1"])
+    assert done.failed == set(hosts)
+    named = ("etc/nginx/conf.d/10-limits.conf.j2", "/etc/nginx/conf.d/10-limits.conf line ", "nginx -t", "300.0.0.1")
+    assert done.missing(*named) == []
+    assert (processes(hosts), configurations(hosts)) == before
+    assert all_answer(hosts)
+
+
+def test_a_port_that_nginx_cannot_have_is_put_back(hosts: Hosts, converge: Converge) -> None:
+    """nginx -t accepts it and the reload reports success; only asking the new port tells."""
+    before = configurations(hosts)
+    done = converge(nginx_https_port=9003)
+    assert done.failed == set(hosts)
+    assert done.missing("9003") == []
+    assert configurations(hosts) == before
+    assert all_answer(hosts)
+
+
+@pytest.mark.usefixtures("restored")
+def test_own_certificate_is_served_and_a_wrong_key_is_put_back(hosts: Hosts, converge: Converge, tmp_path: Path) -> None:
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj"]
+    for name in ("one", "two"):
+        files = ["-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.crt"]
+        subprocess.run([*make, f"/CN={NAME}", *files], check=True, capture_output=True)
+    pem = {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+    done = converge(nginx_tls_mode="files", nginx_tls_certificate=pem["one.crt"], nginx_tls_key=pem["one.key"])
+    assert done.code == 0, done.output
+    for host in hosts.values():
+        deadline = time.monotonic() + 5
+        while host.check_output(SERVED) != pem["one.crt"].strip():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert host.file("/etc/nginx/tls/site.key").mode == 0o640
+
+    done = converge(nginx_tls_mode="files", nginx_tls_certificate=pem["one.crt"], nginx_tls_key=pem["two.key"])
+    assert done.failed == set(hosts)
+    assert done.missing("nginx -t", "key values mismatch") == []
+    assert pem["two.key"].splitlines()[1] not in done.output
+    for host in hosts.values():
+        assert host.check_output(SERVED) == pem["one.crt"].strip()
+
+
+def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, converge: Converge) -> None:
+    before = configurations(hosts)
+    nonsense: dict[str, Any] = {
+        "nginx_server_names": ["shop.example; return 200"],
+        "nginx_upstreams": [],
+        "nginx_flower_upstream": "10.0.0.5",
+        "nginx_tls_mode": "files",
+        "nginx_trusted_proxies": ["everybody"],
+        "nginx_internal_paths": ["metrics"],
+        "nginx_security_headers": {"X-Test": 'a" always; #'},
+        "nginx_client_max_body_size": "much",
+        "nginx_rate_limit_burst": -1,
+        "nginx_status_port": 443,
+    }
+    done = converge(**nonsense)
+    assert done.failed == set(hosts)
+    for variable, value in nonsense.items():
+        shown = value[0] if isinstance(value, list) and value else value
+        assert done.missing(variable) == []
+        assert isinstance(shown, (list, dict)) or done.missing(str(shown)) == []
+    assert done.missing("nginx_tls_certificate is not a PEM certificate") == []
+    assert configurations(hosts) == before
+
+
+def test_unknown_choice_is_refused(hosts: Hosts, converge: Converge) -> None:
+    done = converge(nginx_tls_mode="acme")
+    assert done.failed == set(hosts)
+    assert done.missing("nginx_tls_mode", "acme", "self_signed") == []
