@@ -233,6 +233,8 @@ def await_ready(want: dict[str, Any], deadline: Deadline) -> None:
 
 
 def journal(name: str, lines: int = 20) -> list[str]:
+    # The last words of a process that just died may still be on their way to the journal.
+    command(["journalctl", "--sync"], 15)
     done = command(["journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", "--unit=" + name], 15)
     return done.output.strip().splitlines()
 
