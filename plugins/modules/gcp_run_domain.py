@@ -38,7 +38,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-records: {description: 'DNS records to set: name, type, rrdata. Empty until the mapping exists.', type: list, elements: dict, returned: always}
+records:
+  description: DNS records to set, each with name, type and rrdata. Empty until the mapping exists.
+  type: list
+  elements: dict
+  returned: always
 ready: {description: Whether the domain answers with a certificate., type: bool, returned: always}
 resource: {description: The mapping as the API shows it; in check mode as it would be., type: dict, returned: always}
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}

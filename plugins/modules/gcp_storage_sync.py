@@ -33,6 +33,8 @@ requirements:
 EXAMPLES = r"""
 - name: A bucket for models
   slipway.stack.gcp_storage_bucket: {project: demo, name: demo-models, location: us-central1}
+- name: Where the models are
+  ansible.builtin.file: {path: "{{ playbook_dir }}/models", state: directory, mode: "0755"}
 - name: The models of this release
   slipway.stack.gcp_storage_sync:
     project: demo
