@@ -84,6 +84,8 @@ def collect(api: str, document: Json, node: Json, found: list[Method]) -> None:
         paths = [(document["servicePath"] + entry["path"], False)]
         for protocol in entry.get("mediaUpload", {}).get("protocols", {}).values():
             paths.append((protocol["path"].lstrip("/"), True))
+        if entry.get("useMediaDownloadService"):
+            paths.append((f"download/{document['servicePath']}{entry['path']}", False))
         for path, upload in dict(paths).items():
             found.append(
                 Method(

@@ -112,7 +112,7 @@ class Call:
 
 def key_of(api: str, path: str) -> str:
     """`secretmanager/projects/demo/secrets/x`: the path without version, service prefix and :verb."""
-    bare = re.sub(r"^(?:\w+/)?v\d\w*/", "", path)
+    bare = re.sub(r"^(?:\w+/){0,2}?v\d\w*/", "", path)
     head, slash, last = bare.rpartition("/")
     return f"{api}/{head}{slash}{last.partition(':')[0]}"
 
