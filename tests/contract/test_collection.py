@@ -24,7 +24,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The collection installed into an empty path; returns its folder."""
     path = tmp_path_factory.mktemp("collections")
-    command = [str(BIN / "ansible-galaxy"), "collection", "install", "--offline", str(archive), "-p", str(path)]
+    command = [str(BIN / "ansible-galaxy"), "collection", "install", "--offline", "--force", str(archive), "-p", str(path)]
     subprocess.run(command, check=True, capture_output=True, cwd=path)
     return path / "ansible_collections/slipway/stack"
 

@@ -188,7 +188,9 @@ def test_the_built_collection_is_the_same_platform(lab: Site, tmp_path: Path) ->
     galaxy, collections = str(BIN / "ansible-galaxy"), tmp_path / "collections"
     subprocess.run([galaxy, "collection", "build", str(ROOT), "--output-path", str(tmp_path)], check=True, capture_output=True)
     (archive,) = tmp_path.glob("*.tar.gz")
-    subprocess.run([galaxy, "collection", "install", "--offline", str(archive), "-p", str(collections)], check=True, capture_output=True)
+    subprocess.run(
+        [galaxy, "collection", "install", "--offline", "--force", str(archive), "-p", str(collections)], check=True, capture_output=True
+    )
     site = collections / "ansible_collections/slipway/stack/site.yml"
     run = lab.play(playbook=str(site), ANSIBLE_COLLECTIONS_PATH=str(collections)).succeeded()
     assert sum(run.changed.values()) == 0, run.tasks_changed()
