@@ -285,6 +285,8 @@ def start_operation(call: Call, style: str, key: str, finish: Callable[[], Json]
             "insertTime": world.now(),
             "selfLink": f"https://{call.host}/{OPERATION_PATHS[api].format(project=project)}/{identifier}",
         }
+        if api == "sqladmin":
+            answer["targetLink"] = f"https://{call.host}/sql/v1beta4/projects/{project}/instances/{answer['targetId']}"
         return world.operate(call, answer, finish, undo)
     parent = "/".join(bare[:4]) + "/" if "locations" in bare else ""
     return world.operate(call, {"name": f"{parent}operations/{identifier}"}, finish, undo)

@@ -43,7 +43,7 @@ def check_query(method: Method, query: dict[str, list[str]]) -> list[str]:
         for value in query.get(name, []):
             if schema["type"] == "integer" and not INTEGER.match(value):
                 found.append(f"query parameter {name!r}: {value!r} is no integer")
-            if schema["type"] == "boolean" and value not in ("true", "false"):
+            if schema["type"] == "boolean" and value.lower() not in ("true", "false"):
                 found.append(f"query parameter {name!r}: {value!r} is no boolean")
             if "enum" in schema and value not in schema["enum"]:
                 found.append(f"query parameter {name!r}: {value!r} is none of {schema['enum']}")
