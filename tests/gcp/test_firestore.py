@@ -31,7 +31,8 @@ def test_index(google: GoogleServer, tmp_path: Path) -> None:
     index = {"project": "demo", "collection": "records", "fields": fields}
     other = index | {"fields": [fields[0], {"field_path": "tags", "array_config": "CONTAINS"}]}
     lost = index | {"collection": "lost"}
-    google.world.faults += [Fault("POST firestore .*lost/indexes", "drop_after")]
+    slow = Fault("POST firestore .*lost/indexes", "operation_slow", seconds=3)
+    google.world.faults += [slow, Fault("POST firestore .*lost/indexes", "drop_after")]
     names = ("create-check", "create", "create-again", "other", "other-again", "absent-check", "absent", "absent-again", "lost")
     steps = play(
         google,

@@ -62,7 +62,7 @@ def test_policy(google: GoogleServer, tmp_path: Path) -> None:
             "notification_channels": ["On call"],
             "user_labels": {"team": "platform", "old": "yes"},
         },
-        change={"conditions": [threshold("5xx", 0.05), threshold("slow", 2)], "severity": "CRITICAL", "auto_close": "30m"},
+        change={"conditions": [threshold("slow", 2), threshold("5xx", 0.05)], "severity": "CRITICAL", "auto_close": "30m"},
         drop={"user_labels": {"team": "platform"}},
         drift=("PATCH", f"monitoring/{path}?updateMask=notificationChannels", {"notificationChannels": []}),
         requests={
@@ -73,8 +73,10 @@ def test_policy(google: GoogleServer, tmp_path: Path) -> None:
             ]
         },
     ).verify(google, tmp_path)
-    first, second = (steps[name].result["resource"]["conditions"][0]["name"] for name in ("create", "change"))
-    assert first == second
+    first, second = (
+        {item["displayName"]: item["name"] for item in steps[name].result["resource"]["conditions"]} for name in ("create", "change")
+    )
+    assert first["5xx"] == second["5xx"]
     assert steps["create"].requests[-1].body["notificationChannels"] == ["projects/demo/notificationChannels/1000000000000000001"]
 
 
