@@ -6,8 +6,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,19 +74,27 @@ def playbook(server: GoogleServer, name: str, inventories: list[Path], target: s
     for variable in ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"):
         environment.pop(variable, None)
     environment |= variables.pop("environment", {})
-    run = subprocess.run(
+    kill_when: Callable[[], bool] | None = variables.pop("kill_when", None)
+    run = subprocess.Popen(
         [*command, "-e", json.dumps({"target": target, **variables}), *arguments],
         cwd=ROOT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=600,
         env=environment,
+        start_new_session=True,
     )
-    output = run.stdout + run.stderr
-    start = re.search(r"^\{$", run.stdout, re.MULTILINE)
+    if kill_when:
+        while run.poll() is None and not kill_when():
+            time.sleep(0.1)
+        os.killpg(run.pid, signal.SIGKILL)
+    stdout, stderr = run.communicate(timeout=600)
+    output = stdout + stderr
+    if kill_when:
+        return Run(run.returncode, output)
+    start = re.search(r"^\{$", stdout, re.MULTILINE)
     assert start, output
-    report, _end = json.JSONDecoder().raw_decode(run.stdout[start.start() :])
+    report, _end = json.JSONDecoder().raw_decode(stdout[start.start() :])
     results = [
         (entry["task"]["name"], host, result)
         for play in report["plays"]

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,28 @@ from tests.gcp_server.server import GoogleServer
 from tests.gcp_server.world import Fault
 
 HOST = "shop-production"
+
+
+KEPT = ("objects", "policies", "secrets")
+
+
+@pytest.fixture(scope="module")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GoogleServer, dict[str, Any]]]:
+    """One environment that runs image 1, made once; every test starts from it."""
+    folder = tmp_path_factory.mktemp("provisioned")
+    with GoogleServer(folder / "tls") as server:
+        run = playbook(server, "provision", [small(folder)], HOST, release_image=image(1))
+        assert run.code == 0, run.message
+        yield server, {name: copy.deepcopy(getattr(server.world, name)) for name in KEPT}
+
+
+@pytest.fixture
+def google(provisioned: tuple[GoogleServer, dict[str, Any]]) -> GoogleServer:
+    server, state = provisioned
+    server.world.reset()
+    for name, value in state.items():
+        setattr(server.world, name, copy.deepcopy(value))
+    return server
 
 
 @pytest.fixture
@@ -30,12 +55,6 @@ def patches(google: GoogleServer, first: int) -> list[list[tuple[int, str]]]:
 
 def test_the_life_of_a_service(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
     inventory = [small(tmp_path)]
-    assert playbook(google, "provision", inventory, HOST).code == 0
-
-    first = playbook(google, "deploy", inventory, HOST, release_image=image(1))
-    assert first.code == 0, first.message
-    assert backend.traffic() == [("1", 100, "")]
-
     # A healthy release reaches all traffic, in steps, with one backup and one migration.
     start = len(google.world.requests)
     healthy = playbook(google, "deploy", inventory, HOST, release_image=image(2))
@@ -83,14 +102,11 @@ def test_the_life_of_a_service(google: GoogleServer, backend: Backend, tmp_path:
 
 def test_killed_between_two_steps(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
     """The candidate is left with a tenth of the traffic; the next run takes it from there."""
-    inventory = [small(tmp_path)]
-    assert playbook(google, "provision", inventory, HOST, release_image=image(1)).code == 0
-    stopped = playbook(google, "deploy", [small(tmp_path, gcp_canary={"steps": [10, 100], "watch_seconds": 0, "promote": False})], HOST,
-                       release_image=image(2))  # fmt: skip
-    assert stopped.code == 0, stopped.message
+    slow = [small(tmp_path, gcp_canary={"watch_seconds": 60})]
+    playbook(google, "deploy", slow, HOST, release_image=image(2), kill_when=lambda: ("2", 10, "candidate") in backend.traffic())
     assert backend.traffic() == [("1", 90, ""), ("2", 10, "candidate")]
     start = len(google.world.requests)
-    healed = playbook(google, "deploy", inventory, HOST, release_image=image(2))
+    healed = playbook(google, "deploy", [small(tmp_path)], HOST, release_image=image(2))
     assert healed.code == 0, healed.message
     assert patches(google, start)[0] == [(100, "")]
     assert backend.traffic() == [("2", 100, ""), ("1", 0, "previous")]
@@ -99,7 +115,6 @@ def test_killed_between_two_steps(google: GoogleServer, backend: Backend, tmp_pa
 
 def test_promote(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
     inventory = [small(tmp_path, gcp_canary={"steps": [10, 100], "watch_seconds": 0, "promote": False})]
-    assert playbook(google, "provision", inventory, HOST, release_image=image(1)).code == 0
     assert playbook(google, "deploy", inventory, HOST, release_image=image(2)).code == 0
     promoted = playbook(google, "promote", inventory, HOST)
     assert promoted.code == 0, promoted.message
@@ -107,9 +122,16 @@ def test_promote(google: GoogleServer, backend: Backend, tmp_path: Path) -> None
     assert playbook(google, "promote", inventory, HOST).changes == []
 
 
+def test_a_first_release_serves_at_once(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    for key in [key for key in google.world.objects if "/services/shop" in key]:
+        del google.world.objects[key]
+    first = playbook(google, "deploy", [small(tmp_path)], HOST, release_image=image(1))
+    assert first.code == 0, first.message
+    assert backend.traffic() == [("1", 100, "")]
+
+
 def test_a_failed_migration_changes_no_traffic(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
     inventory = [small(tmp_path)]
-    assert playbook(google, "provision", inventory, HOST, release_image=image(1)).code == 0
     google.world.faults.append(Fault("shop-migrate:run", "operation_fails", message="exit code 1"))
     failed = playbook(google, "deploy", inventory, HOST, release_image=image(2))
     assert failed.code != 0
@@ -118,7 +140,7 @@ def test_a_failed_migration_changes_no_traffic(google: GoogleServer, backend: Ba
     assert len([key for key in google.world.objects if "/revisions/" in key]) == 1
 
 
-def test_refusals(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+def test_refusals(google: GoogleServer, tmp_path: Path) -> None:
     development = [small(tmp_path, "development")]
     refused = playbook(google, "rollback", development, "shop-development")
     assert refused.code != 0

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore, drill, rotation, audit and maintenance on an environment that runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gcp.playbooks import Backend, image, playbook, small
+from tests.gcp_server.server import GoogleServer
+
+HOST = "shop-production"
+CHECK = {"gcp_restore_check": ["python", "-m", "app.check_restore"]}
+
+
+@pytest.fixture(scope="module")
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleServer]:
+    folder = tmp_path_factory.mktemp("provisioned")
+    with GoogleServer(folder / "tls") as server:
+        backend = Backend(server)
+        for number in (1, 2):
+            backend.performs(number, 1000, 0)
+        run = playbook(server, "provision", [small(folder)], HOST, release_image=image(1))
+        assert run.code == 0, run.message
+        yield server
+
+
+def value(google: GoogleServer, name: str) -> str:
+    versions = [key for key in google.world.secrets if f"/secrets/{name}/versions/" in key]
+    return google.world.secrets[max(versions, key=lambda key: int(key.rpartition("/")[2]))]
+
+
+def state(google: GoogleServer) -> Any:
+    return copy.deepcopy(google.world.objects)
+
+
+def test_restore_beside_and_switch(provisioned: GoogleServer, tmp_path: Path) -> None:
+    google, inventory = provisioned, [small(tmp_path, **CHECK)]
+    moment = {"restore_point_in_time": "2026-11-22T00:30:00Z", "restore_instance": "shop-db-recovery"}
+    over = playbook(google, "restore", inventory, HOST, **{**moment, "restore_instance": "shop-db"})
+    assert "allowed: a name that gcp_sql does not use" in over.message
+    proved = playbook(google, "restore", inventory, HOST, **moment)
+    assert proved.code == 0, proved.message
+    clone = next(request for request in google.world.requests if request.path.endswith("/clone"))
+    assert clone.body["cloneContext"]["pointInTime"].startswith("2026-11-22T00:30:00")
+    assert "shop-restore-check" in str([key for key in google.world.objects if "/jobs/" in key])
+    assert "shop-db-recovery" not in str(Backend(google).service()["template"])
+    switched = playbook(google, "restore", inventory, HOST, restore_switch=True, **moment)
+    assert switched.code == 0, switched.message
+    service = Backend(google).service()
+    assert "shop-db-recovery" in str(service["template"])
+    assert service["traffic"][0]["percent"] == 100
+    assert google.world.violations == []
+
+
+def test_drill(provisioned: GoogleServer, tmp_path: Path) -> None:
+    Backend(provisioned)
+    inventory = [small(tmp_path, **CHECK)]
+    none = playbook(provisioned, "dr_drill", inventory, HOST)
+    assert "0 backups" in none.message
+    made = {"gcp_canary": {"watch_seconds": 0}}
+    playbook(provisioned, "deploy", [small(tmp_path, **CHECK, **made)], HOST, release_image=image(1))
+    drill = playbook(provisioned, "dr_drill", [small(tmp_path, **CHECK)], HOST)
+    assert drill.code == 0, drill.message
+    assert "database restored and proved in" in drill.output
+    assert not [key for key in provisioned.world.objects if key.endswith("/shop-db-drill")]
+    late = playbook(provisioned, "dr_drill", [small(tmp_path, **CHECK, gcp_recovery={"rto_minutes": 0})], HOST)
+    assert "RTO 0 min" in late.message
+
+
+def test_rotation(provisioned: GoogleServer, tmp_path: Path) -> None:
+    Backend(provisioned)
+    old = value(provisioned, "db-password")
+    run = playbook(provisioned, "rotate_secrets", [small(tmp_path)], HOST, "-vvv")
+    assert run.code == 0, run.message
+    assert value(provisioned, "db-password") != old
+    assert old not in run.output and value(provisioned, "db-password") not in run.output
+
+
+def test_audit(provisioned: GoogleServer, tmp_path: Path) -> None:
+    Backend(provisioned)
+    attested = {"gcp_attestations": [{"id": "team-trained", "owner": "Ada", "date": "2020-01-01"}]}
+    report = tmp_path / "audit.md"
+    run = playbook(provisioned, "audit", [small(tmp_path, **attested)], HOST, audit_report=str(report))
+    assert run.code != 0
+    assert "alerts: []" in run.message and "edge-limits: no policy" in run.message
+    assert "secrets-in-manager" not in run.message
+    text = report.read_text()
+    assert "| The people on call have rolled back once | Ada | 2020-01-01 (too old) |" in text
+    assert "| The runbook and the API's documentation are current | nobody | MISSING |" in text
