@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tests.gcp.interpreter import quick_python
 from tests.gcp_server.server import GoogleServer
 from tests.gcp_server.world import Request
 
@@ -93,7 +94,7 @@ def play(
 ) -> dict[str, Step]:
     """Run the tasks in one ansible-playbook and return each by name."""
     file = folder / "play.yml"
-    header = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"ansible_python_interpreter": sys.executable}}
+    header = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"ansible_python_interpreter": quick_python()}}
     file.write_text(yaml.safe_dump([{**header, "tasks": tasks}], sort_keys=False))
     first = len(server.world.requests)
     run = subprocess.run(
