@@ -67,7 +67,7 @@ import functools
 from typing import Any
 
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write, path_of
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import by_display_name, planned, run
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import by_display_name, enabled_later, planned, run
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Plan, Resource, duration, seconds
 
 PARENT = "v3/projects/{project}"
@@ -90,19 +90,28 @@ def durations(value: Any) -> Any:
 
 
 @functools.cache
-def channels(client: Client) -> dict[str, str]:
+def channels(client: Client, check_mode: bool) -> dict[str, str]:
     """Real name -> display name of every channel; read once."""
-    items = client.items("monitoring", path_of(PARENT, client.options) + "/" + LIST, LIST)
+    try:
+        items = list(client.items("monitoring", path_of(PARENT, client.options) + "/" + LIST, LIST))
+    except GcpError as error:
+        if not enabled_later(error, check_mode):
+            raise
+        items = []
     return {item["name"]: item.get("displayName", "") for item in items}
 
 
-def show(client: Client, policy: dict[str, Any]) -> dict[str, Any]:
+def show(client: Client, params: Any, policy: dict[str, Any]) -> dict[str, Any]:
     """People compare display names; so the diff of a check run, when a channel is yet to be made, is that of the real run."""
-    return {**policy, LIST: [channels(client).get(name) or name for name in policy[LIST]]} if policy.get(LIST) else policy
+    return (
+        {**policy, LIST: [channels(client, params["check_mode"]).get(name) or name for name in policy[LIST]]}
+        if policy.get(LIST)
+        else policy
+    )
 
 
 def real(client: Client, params: Any, name: str) -> str:
-    names = [path for path, shown in channels(client).items() if name in (shown, path)]
+    names = [path for path, shown in channels(client, params["check_mode"]).items() if name in (shown, path)]
     if len(names) > 1 or (not names and not params["check_mode"]):
         raise GcpError(f"notification_channels: {name!r} is the name of {len(names)} channels, it must be one")
     return names[0] if names else name
@@ -110,8 +119,8 @@ def real(client: Client, params: Any, name: str) -> str:
 
 def plan(client: Client, params: Any, live: dict[str, Any] | None) -> Plan:
     given = params["notification_channels"]
-    shown = [channels(client).get(name) or name for name in given] if given else given
-    todo = planned(POLICY)(client, {**params, "notification_channels": shown}, show(client, live) if live else live)
+    shown = [channels(client, params["check_mode"]).get(name) or name for name in given] if given else given
+    todo = planned(POLICY)(client, {**params, "notification_channels": shown}, show(client, params, live) if live else live)
     for write in todo.writes:
         if write.body and write.body.get(LIST):
             write.body[LIST] = [real(client, params, name) for name in write.body[LIST]]

@@ -66,7 +66,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError, LostConnectionError, Write, path_of
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, LostConnectionError, Write, path_of
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import enabled_later
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import argument_spec, duration, start
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.transfer import Bucket, checksum, object_path
 
@@ -97,6 +98,15 @@ def pack(directory: Path, exclude: list[str]) -> bytes:
     return raw.getvalue()
 
 
+def existing(client: Client, path: str, api: str, check_mode: bool) -> dict[str, Any] | None:
+    try:
+        return client.get(api, path)
+    except GcpError as error:
+        if enabled_later(error, check_mode):
+            return None
+        raise
+
+
 def body(params: dict[str, Any], bucket: str, name: str) -> dict[str, Any]:
     arguments = [text for key, value in params["build_args"].items() for text in ("--build-arg", f"{key}={value}")]
     docker = ["build", "--tag", params["image"], "--file", params["dockerfile"], *arguments, "."]
@@ -119,7 +129,7 @@ def main() -> None:
     params, writes = module.params, []
     try:
         path = tag_path(params["image"])
-        live = client.get("artifactregistry", path)
+        live = existing(client, path, "artifactregistry", module.check_mode)
         if live is None or params["force"]:
             packed = pack(Path(params["directory"]), params["exclude"]) if params["directory"] else b""
             place = (
@@ -127,7 +137,7 @@ def main() -> None:
                 or f"gs://{params['source_bucket'] or params['project'] + '_cloudbuild'}/source/{hashlib.sha256(packed).hexdigest()}.tgz"
             )
             bucket, _slash, name = place.removeprefix("gs://").partition("/")
-            upload = bool(params["directory"]) and client.get("storage", object_path(bucket, name)) is None
+            upload = bool(params["directory"]) and existing(client, object_path(bucket, name), "storage", module.check_mode) is None
             builds = path_of("v1/projects/{project}/locations/{region}/builds", {**params, "region": params["region"] or "global"})
             build = Write("POST", builds, {"projectId": params["project"]}, body(params, bucket, name))
             writes = ([f"upload gs://{bucket}/{name}"] if upload else []) + [build.summary()]

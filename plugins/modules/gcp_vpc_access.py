@@ -56,6 +56,7 @@ GLOBAL = "compute/v1/projects/{project}/global/"
 SUBNETWORKS = "compute/v1/projects/{project}/regions/{region}/subnetworks"
 CONNECTIONS = "v1/services/servicenetworking.googleapis.com/connections"
 Parts = dict[str, Any]
+NOTHING = dict.fromkeys(("peered", "network", "subnetwork", "range", "connection"))
 
 
 def peered_name(client: Client, params: Any) -> str:
@@ -65,13 +66,14 @@ def peered_name(client: Client, params: Any) -> str:
 
 
 def read(client: Client, params: Any) -> Parts:
-    parts = {
+    parts: Parts = {
+        "peered": peered_name(client, params) if params["services_range"] else "",
         "network": client.get("compute", path_of(GLOBAL + "networks/{network}", params)),
         "subnetwork": client.get("compute", path_of(SUBNETWORKS + "/{subnetwork}", params)),
     }
     if params["services_range"]:
         parts["range"] = client.get("compute", path_of(GLOBAL + "addresses/{services_range}", params))
-        known = client.items("servicenetworking", CONNECTIONS, "connections", {"network": params["peered"]}) if parts["network"] else ()
+        known = client.items("servicenetworking", CONNECTIONS, "connections", {"network": parts["peered"]}) if parts["network"] else ()
         parts["connection"] = next(iter(known), None)
     return parts
 
@@ -117,7 +119,7 @@ def plan(params: Any, live: Parts) -> Plan:
         frozen("services_prefix_length", params["services_prefix_length"], live["range"].get("prefixLength"))
     if name:
         ranges = (live["connection"] or {}).get("reservedPeeringRanges", [])
-        after["connection"] = {"network": params["peered"], "reservedPeeringRanges": [*ranges, name]}
+        after["connection"] = {"network": live["peered"], "reservedPeeringRanges": [*ranges, name]}
         if live["connection"] is None:
             writes.append(Write("POST", CONNECTIONS, body=after["connection"], api="servicenetworking"))
         elif name not in ranges:
@@ -131,7 +133,7 @@ def plan(params: Any, live: Parts) -> Plan:
 
 def view(parts: Parts) -> Parts:
     keys = ("name", "ipCidrRange", "privateIpGoogleAccess", "prefixLength", "reservedPeeringRanges")
-    return {part: {key: item[key] for key in keys if key in item} for part, item in parts.items() if item}
+    return {part: {key: item[key] for key in keys if key in item} for part, item in parts.items() if item and part != "peered"}
 
 
 def main() -> None:
@@ -139,8 +141,7 @@ def main() -> None:
     try:
         if ipaddress.ip_network(module.params["subnetwork_range"]).prefixlen > 26:
             raise GcpError(f"subnetwork_range {module.params['subnetwork_range']!r}: Direct VPC egress wants /26 or larger")
-        params = {**module.params, "peered": peered_name(client, module.params) if module.params["services_range"] else ""}
-        result = converge(module, client, "compute", lambda: read(client, params), lambda live: plan(params, live or {}))
+        result = converge(module, client, "compute", lambda: read(client, module.params), lambda live: plan(module.params, live or NOTHING))
     except (GcpError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

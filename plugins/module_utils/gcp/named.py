@@ -15,6 +15,11 @@ Reader = Callable[[Client, Params], Json | None]
 Planner = Callable[[Client, Params, Json | None], Plan]
 
 
+def enabled_later(error: GcpError, check_mode: bool) -> bool:
+    """Where an earlier task of the same check run would enable the API, nothing can exist yet."""
+    return check_mode and error.reason in ("SERVICE_DISABLED", "accessNotConfigured")
+
+
 def found(api: str, collection: str, key: str, matches: Callable[[Params, Json], bool]) -> Reader:
     """A reader that lists and picks. Two that match are an error: to change one of them would be to guess."""
 
@@ -52,7 +57,9 @@ def settled(resource: Resource, client: Client, params: Params, read: Reader) ->
         client.sleep(pause)
 
 
-def run(resource: Resource, read: Reader, planner: Planner | None = None, show: Callable[[Client, Json], Json] | None = None) -> None:
+def run(
+    resource: Resource, read: Reader, planner: Planner | None = None, show: Callable[[Client, Params, Json], Json] | None = None
+) -> None:
     """A module's main(). `show` puts the answer into the user's words."""
     module, client = start(lambda: resource.spec, required_if=resource.required_if, mutually_exclusive=resource.mutually_exclusive)
     params = {**module.params, "check_mode": module.check_mode}
@@ -69,7 +76,7 @@ def run(resource: Resource, read: Reader, planner: Planner | None = None, show: 
             answers=True,
         )
         if show and result["resource"]:
-            result["resource"] = show(client, result["resource"])
+            result["resource"] = show(client, params, result["resource"])
     except GcpError as error:
         module.fail_json(msg=str(error))
     if resource.facts:
