@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what a machine knows better: the option tables of the roles and the table and picture of the flows.
+"""Writes what a machine knows better: the option tables of the roles, the pages of the modules, the table and picture of the flows.
 
 Between the markers `<!-- NAME:start -->` and `<!-- NAME:end -->` everything is replaced. `--check` writes nothing and exits 1
 where a file is stale.
@@ -76,9 +76,64 @@ def flow_tables() -> tuple[str, str]:
     return "\n".join(table), "\n".join(picture)
 
 
+def module_rows(options: dict[str, Any], depth: int = 0) -> list[str]:
+    """The options of a module, suboptions below their option."""
+    lines = []
+    for name, option in options.items():
+        kind = option.get("type", "str") + (f" of {option['elements']}" if "elements" in option else "")
+        default = "**required**" if option.get("required") else shown(option["default"]) if "default" in option else ""
+        choices = f" One of {', '.join(f'`{choice}`' for choice in option['choices'])}." if "choices" in option else ""
+        label = "&nbsp;&nbsp;" * depth + f"`{'.' if depth else ''}{name}`"
+        lines.append(f"| {label} | {kind} | {default} | {plain(option['description'])}{choices} |")
+        lines += module_rows(option.get("suboptions") or {}, depth + 1)
+    return lines
+
+
+def module_pages() -> dict[Path, str]:
+    """A page for each Google Cloud module, from its own documentation, and the table of them all."""
+    folder, found = ROOT / "docs/gcp/modules", {}
+    table = ["# The Google Cloud modules", "", "Written by `make docs`.", ""]
+    table += ["| module | what it manages | options of its own | lines with documentation |", "|---|---|---|---|"]
+    for file in sorted((ROOT / "plugins/modules").glob("gcp_*.py")):
+        text = file.read_text()
+        parts = {
+            name: re.search(rf'^{name} = r?"""(.*?)"""', text, re.DOTALL | re.MULTILINE) for name in ("DOCUMENTATION", "EXAMPLES", "RETURN")
+        }
+        documentation, examples, returned = (part[1] if part else "" for part in parts.values())
+        about = yaml.safe_load(documentation)
+        options = about.get("options") or {}
+        lines = [f"# slipway.stack.{file.stem}", "", f"{plain(about['short_description'])}.", ""]
+        lines += (
+            [f"{plain(part)}\n" for part in about["description"]]
+            if isinstance(about["description"], list)
+            else [plain(about["description"]), ""]
+        )
+        lines += ["Project, region and credentials are options of every module: see [authentication](../authentication.md).", ""]
+        lines += ["| option | type | default | meaning |", "|---|---|---|---|", *module_rows(options), ""]
+        lines += [
+            "## Examples",
+            "",
+            "```yaml",
+            examples.strip(),
+            "```",
+            "",
+            "## Returned",
+            "",
+            "| value | type | meaning |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| `{name}` | {value['type']} | {plain(value['description'])} |" for name, value in (yaml.safe_load(returned) or {}).items()
+        ]
+        found[folder / f"{file.stem}.md"] = "\n".join(lines) + "\n"
+        count = len(text.splitlines())
+        table.append(f"| [{file.stem}](modules/{file.stem}.md) | {plain(about['short_description'])} | {len(options)} | {count} |")
+    return found | {folder.with_suffix(".md"): "\n".join(table) + "\n"}
+
+
 def pages() -> dict[Path, str]:
     """Every generated page and its text as it should be."""
-    found = {}
+    found = module_pages()
     for role in sorted(path for path in (ROOT / "roles").iterdir() if (path / "README.md").is_file()):
         page = role / "README.md"
         found[page] = between(page.read_text(), "options", option_table(role))
@@ -90,10 +145,11 @@ def pages() -> dict[Path, str]:
 
 def main() -> int:
     """Write the pages, or say which are stale."""
-    stale = {page: text for page, text in pages().items() if page.read_text() != text}
+    stale = {page: text for page, text in pages().items() if not page.is_file() or page.read_text() != text}
     for page, text in stale.items():
         print(("stale: " if "--check" in sys.argv else "wrote ") + str(page.relative_to(ROOT)))
         if "--check" not in sys.argv:
+            page.parent.mkdir(exist_ok=True)
             page.write_text(text)
     return 1 if stale and "--check" in sys.argv else 0
 

@@ -1,0 +1,17 @@
+"""The generated parts of the documentation say what the code says."""
+
+import subprocess
+import sys
+
+from tests.site import ROOT
+
+
+def test_no_page_is_stale() -> None:
+    """`make docs` writes them again."""
+    done = subprocess.run([sys.executable, str(ROOT / "docs/generate.py"), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_page_has_its_module() -> None:
+    pages = {page.stem for page in (ROOT / "docs/gcp/modules").glob("*.md")}
+    assert pages == {module.stem for module in (ROOT / "plugins/modules").glob("gcp_*.py")}
