@@ -56,7 +56,8 @@ class Run:
 
     @property
     def message(self) -> str:
-        return " ".join(str(result.get("msg", "")) for _task, _host, result in self.results if result.get("failed"))
+        parts = [item for _task, _host, result in self.results for item in result.get("results", [result])]
+        return " ".join(str(item.get("msg", "")) for item in parts if item.get("failed"))
 
 
 def playbook(server: GoogleServer, name: str, inventories: list[Path], target: str, *arguments: str, **variables: Any) -> Run:

@@ -92,3 +92,14 @@ def test_audit(provisioned: GoogleServer, tmp_path: Path) -> None:
     text = report.read_text()
     assert "| The people on call have rolled back once | Ada | 2020-01-01 (too old) |" in text
     assert "| The runbook and the API's documentation are current | nobody | MISSING |" in text
+
+
+def test_smoke_leaves_nothing_behind(google: GoogleServer, tmp_path: Path) -> None:
+    inventory = [small(tmp_path, "staging")]
+    refused = playbook(google, "smoke", inventory, "shop-staging", smoke_confirm="other")
+    assert "smoke_confirm is other" in refused.message
+    run = playbook(google, "smoke", inventory, "shop-staging", smoke_confirm="demo")
+    assert run.code == 0, run.message
+    left = [key for key in google.world.objects if "slipway-smoke" in key and "/versions/" not in key]
+    assert left == []
+    assert google.world.violations == []
