@@ -175,7 +175,7 @@ def test_subnetwork(cidr: str, access: bool, last: list[str]) -> None:
 
 @pytest.mark.parametrize("cidr", ["10.8.0.0/27", "10.9.0.0/24", "fd00::/64"])
 def test_subnetwork_that_cannot_become_so(cidr: str) -> None:
-    with pytest.raises(GcpError, match="subnetwork_range is '10.8.0.0/26' and cannot become"):
+    with pytest.raises(GcpError, match=r"subnetwork_range is '10.8.0.0/26' and cannot become"):
         gcp_vpc_access.subnetwork(fresh(gcp_vpc_access, subnetwork="run", subnetwork_range=cidr), LIVE, NETWORK)
 
 
