@@ -33,15 +33,15 @@ def examples() -> list[Json]:
 
 
 def test_examples_run_twice(google: GoogleServer, tmp_path: Path) -> None:
-    """Examples stand in the order of the alphabet, so it takes some rounds until each finds what it needs."""
+    """Examples stand in the order of the alphabet, so those that miss something in the first round come again."""
     token = {"GOOGLE_OAUTH_ACCESS_TOKEN": "examples"}
     setup = [{"name": f"setup {number}", f"slipway.stack.{module}": options} for number, (module, options) in enumerate(SETUP)]
     play(google, tmp_path, setup, token)
     backup = {"kind": "sql#backupRun", "id": "1700000000001", "instance": "mass-db", "type": "ON_DEMAND", "status": "SUCCESSFUL"}
     moment = {"enqueuedTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T00:01:00Z"}
     google.world.objects["sqladmin/projects/demo/instances/mass-db/backupRuns/1700000000001"] = backup | moment
-    for _round in range(2):
-        play(google, tmp_path, examples(), token)
+    first = play(google, tmp_path, examples(), token)
+    play(google, tmp_path, [task for task in examples() if first[task["name"]].result.get("failed")], token)
     steps = play(google, tmp_path, examples(), token)
     assert {name: step.result.get("msg") for name, step in steps.items() if step.result.get("failed")} == {}
     changed = {name.partition(" ")[0] for name, step in steps.items() if step.changed}
