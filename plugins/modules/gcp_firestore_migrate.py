@@ -33,7 +33,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-documents: {description: How many documents got, or would get, fields in this run., type: int, returned: always}
+documents: {description: 'How many documents got, or would get, fields in this run.', type: int, returned: always}
 resource: {description: The ledger's entry, type: dict, returned: always}
 """
 
