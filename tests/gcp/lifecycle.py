@@ -103,7 +103,7 @@ def play(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,  # a busy machine takes its time
         env={**os.environ, **server.environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", **(environment or {})},
     )
     (folder / "output.txt").write_text(run.stdout + run.stderr)
