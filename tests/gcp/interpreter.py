@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import types
 from pathlib import Path
 
 LIBRARIES = ["ansible.module_utils.basic", "ansible.module_utils.urls", "google.auth.transport.requests", "google.oauth2.service_account"]
@@ -83,7 +84,11 @@ def work(connection: socket.socket) -> int:
     os.chdir(folder)
     status = 0
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        if sys.argv:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        else:  # pipelining: the module comes on stdin
+            sys.argv, sys.modules["__main__"] = [""], types.ModuleType("__main__")
+            exec(compile(sys.stdin.read(), "<stdin>", "exec"), vars(sys.modules["__main__"]))
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

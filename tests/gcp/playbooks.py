@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests.gcp.interpreter import quick_python
 from tests.gcp_server.server import GoogleServer
 from tests.gcp_server.world import ApiError
 
@@ -158,7 +159,7 @@ def small(folder: Path, environment: str = "production", **variables: Any) -> Pa
         "gcp_canary": {"watch_seconds": 0, "when_quiet": "fail"},
         "ansible_connection": "local",
         "ansible_pipelining": True,
-        "ansible_python_interpreter": sys.executable,
+        "ansible_python_interpreter": quick_python(),
     }
     file = folder / f"{environment}.yml"
     file.write_text(yaml.safe_dump({"gcp": {"hosts": {f"shop-{environment}": base | variables}}}))
