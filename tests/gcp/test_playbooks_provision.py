@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tests.gcp.interpreter import quick_python
 from tests.gcp.playbooks import CANARY, ROOT, Run, image, playbook, small
 from tests.gcp_server.server import GoogleServer
 
@@ -24,7 +25,9 @@ def test_examples(google: GoogleServer, tmp_path: Path) -> None:
 
     def provision(*arguments: str) -> tuple[list[str], Run]:
         begin, first = time.monotonic(), len(google.world.requests)
-        run = playbook(google, "provision", inventories, target, *arguments, release_image=image(1))
+        run = playbook(
+            google, "provision", inventories, target, *arguments, release_image=image(1), ansible_python_interpreter=quick_python()
+        )
         assert run.code == 0, run.message
         assert CANARY not in run.output
         requests = google.world.requests[first:]
