@@ -40,9 +40,7 @@ class ActionModule(ActionBase):
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _call(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(
-            module_name="slipway.stack.release", module_args=arguments, task_vars=task_vars
-        )
+        result: dict[str, Any] = self._execute_module(module_name="slipway.stack.release", module_args=arguments, task_vars=task_vars)
         return result
 
     def _send(self, source: dict[str, Any], payload: Payload, base: Path, cache: Path) -> str:

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_TAKEN = re.compile(
-    r"^(PIP_\w+|UV_\w+|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy)$"
-)
+_TAKEN = re.compile(r"^(PIP_\w+|UV_\w+|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy)$")
 # uv does not read pip's configuration; a machine that has only that shall be understood all the same.
 _PIP_TO_UV = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
@@ -20,9 +18,7 @@ _PIP_TO_UV = {
 }
 
 
-def index_environment(
-    process: Mapping[str, str], etc_environment: str, pip_conf: str, system_bundle: str
-) -> dict[str, str]:
+def index_environment(process: Mapping[str, str], etc_environment: str, pip_conf: str, system_bundle: str) -> dict[str, str]:
     """Environment of pip and uv, from the strongest: this process, /etc/environment, pip.conf, the system's bundle."""
     found = _pip_settings(pip_conf)
     found.update({key: value for key, value in _assignments(etc_environment).items() if _TAKEN.match(key)})
