@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from tests.gcp.interpreter import quick_python
+from tests.gcp_server.crud import UNWATCHED_SECONDS
 from tests.gcp_server.server import GoogleServer
 from tests.gcp_server.world import Request
 
@@ -150,6 +152,8 @@ class Lifecycle:
         for name, arguments in plan:
             if name == "heal" and self.drift:
                 tasks.append(elsewhere("drift", server, *self.drift))
+                # Nobody polls the other client's operation: it ends by itself.
+                tasks.append({"name": "meanwhile", "ansible.builtin.wait_for": {"timeout": math.ceil(UNWATCHED_SECONDS)}})
             tasks += [
                 task(f"{name}-check", self.module, arguments, check=True),
                 task(name, self.module, arguments),
