@@ -49,6 +49,8 @@ class Engine:
         self.host = host
         self.folder = folder
         self.count = 0
+        for name in ("templates", "files"):
+            (folder / name).symlink_to(SCENARIO / name)
 
     def __call__(self, *, check: bool = False, options: tuple[str, ...] = (), task: Arguments | None = None, **arguments: Any) -> Run:
         return self.start(check=check, options=options, task=task, **arguments).wait()
@@ -63,8 +65,8 @@ class Engine:
     def _begin(self, tasks: list[Arguments], options: tuple[str, ...]) -> Run:
         self.count += 1
         results = self.folder / f"results{self.count}.json"
-        # In the scenario's folder, which gives it templates/ and files/; JSON is YAML.
-        playbook = SCENARIO / f".play-{os.getpid()}-{self.count}.yml"
+        # JSON is YAML.
+        playbook = self.folder / f"play{self.count}.yml"
         steps = [
             {"name": f"Step {number}", "register": f"found{number}", "ignore_errors": True, **task} for number, task in enumerate(tasks)
         ]
@@ -95,13 +97,6 @@ class Engine:
 @pytest.fixture
 def engine(host: Host, tmp_path: Path) -> Callable[..., Run]:
     return Engine(host, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Any:
-    yield
-    for left in SCENARIO.glob(f".play-{os.getpid()}-*"):
-        left.unlink()
 
 
 def greeter(greeting: str = "hello", **more: Any) -> Arguments:
