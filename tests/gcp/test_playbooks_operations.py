@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from tests.gcp_server.server import GoogleServer
 
 HOST = "shop-production"
 CHECK = {"gcp_restore_check": ["python", "-m", "app.check_restore"]}
+# What the audit wants beside what `small` says, and the job of every month.
+READY = {
+    "gcp_channels": [{"name": "On call", "type": "email", "labels": {"email_address": "oncall@example.com"}}],
+    "gcp_security_policy": {"name": "edge", "requests": 100, "per_seconds": 60},
+    "gcp_vacuum": ["python", "-m", "app.vacuum"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +110,81 @@ def test_smoke_leaves_nothing_behind(google: GoogleServer, tmp_path: Path) -> No
     left = [key for key in google.world.objects if "slipway-smoke" in key and "/versions/" not in key]
     assert left == []
     assert google.world.violations == []
+
+
+def writes(google: GoogleServer, first: int) -> list[str]:
+    """Every request that could change something."""
+    requests = google.world.requests[first:]
+    return [str(request) for request in requests if request.verb != "GET" and not request.path.endswith(":getIamPolicy")]
+
+
+@pytest.fixture
+def looked_after(provisioned: GoogleServer) -> Iterator[GoogleServer]:
+    """The environment with a backup of now; what a test breaks is whole again after it."""
+    google = provisioned
+    before = state(google)
+    for key in [key for key in google.world.objects if "/backupRuns/" in key]:
+        del google.world.objects[key]
+    google.world.objects |= backups(google, "SUCCESSFUL", 0)
+    yield google
+    google.world.objects = before
+    assert google.world.violations == []
+
+
+def backups(google: GoogleServer, status: str, hours: float, number: int = 1) -> dict[str, Any]:
+    """A daily backup that Cloud SQL made so many hours ago."""
+    ended = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
+    instance = next(key for key in google.world.objects if key.endswith("/instances/shop-db"))
+    times = dict.fromkeys(("enqueuedTime", "startTime", "endTime"), ended)
+    found = {"kind": "sql#backupRun", "id": str(number), "instance": "shop-db", "type": "AUTOMATED", "status": status}
+    return {f"{instance}/backupRuns/{number}": found | times}
+
+
+def test_daily(looked_after: GoogleServer, tmp_path: Path) -> None:
+    google, backend, inventory = looked_after, Backend(looked_after), [small(tmp_path)]
+    first = len(google.world.requests)
+    run = playbook(google, "maintenance_daily", inventory, HOST)
+    assert run.code == 0, run.message
+    assert "1000 requests, 0.0 % errors, p95 120.0 ms" in run.output
+    assert (run.changes, writes(google, first)) == ([], [])
+
+    # A quiet eye is worth nothing: each thing that it looks at is broken once.
+    google.world.objects |= backups(google, "SUCCESSFUL", 30)
+    old = playbook(google, "maintenance_daily", inventory, HOST)
+    assert "the newest successful backup of shop-db is 20" in old.message
+    backend.performs(1, 900, 100)
+    failing = playbook(google, "maintenance_daily", inventory, HOST)
+    backend.performs(1, 1000, 0)
+    assert "error rate 10.0%, allowed 5.0% over 1000 requests" in failing.message
+
+
+def test_weekly(looked_after: GoogleServer, tmp_path: Path) -> None:
+    google, inventory = looked_after, [small(tmp_path, **READY)]
+    Backend(google)
+    report = tmp_path / "audit.md"
+    run = playbook(google, "maintenance_weekly", inventory, HOST, audit_report=str(report))
+    assert run.code == 0, run.message
+    assert run.changes == [] and "| pass |" in report.read_text() and "| FAIL |" not in report.read_text()
+    account = next(key for key in google.world.objects if "/serviceAccounts/shop-sa@" in key)
+    google.world.objects |= backups(google, "FAILED", 1, 2)
+    failed = playbook(google, "maintenance_weekly", inventory, HOST)
+    assert "of the last seven backups of shop-db these failed: 20" in failed.message
+    name = f"{account.removeprefix('iam/')}/keys/abc"
+    google.world.objects[f"iam/{name}"] = {"name": name, "keyType": "USER_MANAGED", "validAfterTime": "2020-01-01T00:00:00Z"}
+    aged = playbook(google, "maintenance_weekly", inventory, HOST)
+    assert "shop-sa has keys of 90 days and more: abc" in aged.message
+
+
+def test_monthly(looked_after: GoogleServer, tmp_path: Path) -> None:
+    google, first = looked_after, len(looked_after.world.requests)
+    Backend(google)
+    run = playbook(google, "maintenance_monthly", [small(tmp_path, **CHECK, **READY)], HOST)
+    assert run.code == 0, run.message
+    ran = [path for path in writes(google, first) if path.endswith(":run")]
+    assert [path.rpartition("/")[2] for path in ran] == ["shop-vacuum:run", "shop-restore-check:run"]
+    job = next(item for key, item in google.world.objects.items() if key.endswith("/jobs/shop-vacuum"))
+    container = job["template"]["template"]["containers"][0]
+    assert (container["command"], container["image"]) == (READY["gcp_vacuum"], image(1))
+    assert not [key for key in google.world.objects if key.endswith("/shop-db-drill")]
+    assert "database restored and proved in" in run.output
+    assert run.results[-1][0] == "Everything that a machine can prove is right"
