@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,59 @@ def test_a_failed_migration_changes_no_traffic(google: GoogleServer, backend: Ba
     assert "exit code 1" in failed.message
     assert backend.traffic() == [("1", 100, "")]
     assert len([key for key in google.world.objects if "/revisions/" in key]) == 1
+
+
+def test_built_and_foretold(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    """A check run names every change of the real one and sends none; the image is built once and used by its digest."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "Dockerfile").write_text("FROM scratch\n")
+    repository = "projects/demo/locations/us-central1/repositories/shop"
+    google.world.objects[f"artifactregistry/{repository}"] = {"name": repository, "format": "DOCKER"}
+    google.world.objects["storage/b/demo_cloudbuild"] = {"name": "demo_cloudbuild", "kind": "storage#bucket"}
+    inventory = [small(tmp_path, gcp_registry={"name": "shop"}, gcp_canary={"watch_seconds": 0})]
+    release = {"release_source": {"tag": "4f2c1d7", "directory": str(source)}}
+    before = copy.deepcopy(google.world.objects)
+    foretold = playbook(google, "deploy", inventory, HOST, "--check", **release)
+    assert foretold.code == 0, foretold.message
+    assert google.world.objects == before
+    real = playbook(google, "deploy", inventory, HOST, **release)
+    assert real.code == 0, real.message
+    assert foretold.changes == real.changes
+    assert "Back up the database before the release" in str(real.changes) and "All traffic to the new revision" in str(real.changes)
+    tag = google.world.objects[f"artifactregistry/{repository}/packages/api/tags/4f2c1d7"]
+    digest = tag["version"].rpartition("/")[2]
+    assert backend.image_of(backend.service()["traffic"][0]["revision"]) == f"us-central1-docker.pkg.dev/demo/shop/api@{digest}"
+    again = playbook(google, "deploy", inventory, HOST, **release)
+    assert (again.code, again.changes) == (0, [])
+    assert sum(request.verb == "POST" and request.api == "cloudbuild" for request in google.world.requests) == 1
+    assert google.world.violations == []
+
+
+def test_the_digest_of_another_environment(google: GoogleServer, backend: Backend, tmp_path: Path) -> None:
+    shop = "run/projects/demo/locations/us-central1/services/shop"
+    found = json.dumps({key: item for key, item in google.world.objects.items() if key.startswith(shop)})
+    staging = json.loads(re.sub(r"(services/|revisions/|\"revision\": \")shop", r"\1shop-staging", found))
+    next(item for key, item in staging.items() if "/revisions/" in key)["containers"][0]["image"] = image(2)
+    google.world.objects |= staging
+    # A second inventory file of its own: the environment that the image comes from.
+    other = small(tmp_path, "staging", gcp_run={"name": "shop-staging", "service_account": "shop-sa"})
+    inventory = [small(tmp_path, gcp_canary={"steps": [100]}), other]
+    for variables, message in (
+        ({"release_from": "shop-stagin"}, 'release_from is "shop-stagin"; allowed: shop-staging'),
+        ({"release_from": "shop-staging", "release_image": image(1)}, "release_from and release_image are set; allowed: one of them"),
+        ({"release_source": {"tag": "1", "directory": "."}}, "gcp_registry is missing; allowed - the repository"),
+    ):
+        refused = playbook(google, "deploy", inventory, HOST, **variables)
+        assert refused.code != 0
+        assert message in refused.message
+    assert google.world.requests == []
+    taken = playbook(google, "deploy", inventory, HOST, release_from="shop-staging")
+    assert taken.code == 0, taken.message
+    assert backend.traffic() == [("2", 100, ""), ("1", 0, "previous")]
+    after = {key: item for key, item in google.world.objects.items() if "/services/shop-staging" in key}
+    assert after == staging
+    assert google.world.violations == []
 
 
 def test_refusals(google: GoogleServer, tmp_path: Path) -> None:
