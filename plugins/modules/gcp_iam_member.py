@@ -50,7 +50,7 @@ from typing import Any
 
 from ansible_collections.slipway.stack.plugins.module_utils.gcp import iam
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Plan, argument_spec, converge, start
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Plan
 
 
 def plan(params: dict[str, Any], live: dict[str, Any] | None, check_mode: bool) -> Plan:
@@ -70,14 +70,7 @@ def plan(params: dict[str, Any], live: dict[str, Any] | None, check_mode: bool) 
 
 
 def main() -> None:
-    module, client = start(lambda: argument_spec(DOCUMENTATION))
-    try:
-        result = converge(
-            module, client, "iam", lambda: iam.read(client, module.params), lambda live: plan(module.params, live, module.check_mode)
-        )
-    except GcpError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**{**result, "resource": result["diff"]["after"]})
+    iam.run(DOCUMENTATION, plan)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .client import Client, GcpError, Json, Write, path_of
+from .resource import Plan, argument_spec, converge, start
 
 # kind -> service, path. Buckets and service accounts have verbs of their own.
 KINDS = {
@@ -95,3 +96,15 @@ def untabled(table: dict[Binding, set[str]], live: Json | None = None) -> list[J
             binding: Json = {"role": role, "members": sorted(table[role, text])}
             found.append(binding | ({"condition": known.get(text) or condition_json(text)} if text else {}))
     return found
+
+
+def run(documentation: str, plan: Callable[[Mapping[str, Any], Json | None, bool], Plan]) -> None:
+    """The whole of a module's main(). `plan` takes the options, the policy as it is, and whether this is a check run."""
+    module, client = start(lambda: argument_spec(documentation))
+    try:
+        result = converge(
+            module, client, "iam", lambda: read(client, module.params), lambda live: plan(module.params, live, module.check_mode)
+        )
+    except GcpError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**{**result, "resource": result["diff"]["after"]})

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .client import Client, GcpError, Json, delay, path_of
-from .resource import Plan, Resource, converge, hidden, plan, start
+from .client import Client, GcpError, Json, path_of
+from .resource import Plan, Resource, converge, hidden, plan, settled, start
 
 Params = Mapping[str, Any]
 Reader = Callable[[Client, Params], Json | None]
@@ -41,20 +41,6 @@ def by_display_name(api: str, collection: str, key: str) -> Reader:
 def planned(resource: Resource) -> Planner:
     """The usual plan; `{id}` in the resource's path is the last part of the name that the server made."""
     return lambda _client, params, live: plan(resource, {**params, "id": str((live or {}).get("name", "-")).rpartition("/")[2]}, live)
-
-
-def settled(resource: Resource, client: Client, params: Params, read: Reader) -> Json | None:
-    """The object, once nobody's earlier operation works on it any more."""
-    waited, attempt = 0.0, 0
-    while True:
-        live = read(client, params)
-        if live is None or resource.pending is None or not resource.pending(live):
-            return live
-        if waited > params["operation_timeout"]:
-            raise GcpError(f"{live['name']} is still busy with an earlier operation after {waited:.0f} s")
-        pause = delay(attempt, floor=0.2)
-        waited, attempt = waited + pause, attempt + 1
-        client.sleep(pause)
 
 
 def run(
