@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.slipway.stack.plugins.module_utils.state import spec
 
 UNDO_ROOT = "/var/lib/slipway/undo"
 RETRY_SECONDS = 2
@@ -75,6 +76,11 @@ class ActionModule(ActionBase):
 
     _requires_connection = True
 
+    @classmethod
+    def finalize_task_arg(cls, name: str, value: Any, templar: Any, context: Any) -> Any:
+        """The state is evaluated by the action of slipway.stack.state."""
+        return value if name == "state" else templar.template(value)
+
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
@@ -89,15 +95,16 @@ class ActionModule(ActionBase):
         self._name, self._timeout = arguments["name"], arguments["timeout"]
         if self._timeout < 2 * RETRY_SECONDS:
             raise AnsibleActionFail(f"timeout is {self._timeout}: allowed are {2 * RETRY_SECONDS} seconds and more")
-        planned = self._state(arguments["state"], task_vars, check=True)
+        state = self._state_action(arguments["state"], check=True).wanted(task_vars or {})
+        planned = self._state(state, task_vars, check=True)
         if self._task.check_mode or planned.get("failed") or not planned.get("changed"):
             return planned
 
         before = self._login()
         deadline = time.monotonic() + self._timeout
-        self._arm(arguments)
+        self._arm(arguments, [file["path"] for file in spec.normalise(state)["files"]])
         try:
-            applied = self._state(arguments["state"], task_vars, check=False)
+            applied = self._state(state, task_vars, check=False)
         except AnsibleConnectionFailure as error:
             applied = {"failed": True, "msg": f"the connection broke while the change was applied: {error}"}
         if arguments["port"]:
@@ -107,14 +114,18 @@ class ActionModule(ActionBase):
             return applied
         return {**applied, "failed": True, "changed": False, "msg": f"{self._name}: {refusal} {self._after_the_undo(deadline)}"}
 
-    def _state(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None, *, check: bool) -> dict[str, Any]:
+    def _state(self, state: dict[str, Any], task_vars: dict[str, Any] | None, *, check: bool) -> dict[str, Any]:
         """Run slipway.stack.state as if it were this task."""
+        return self._state_action(state, check=check).run(task_vars=task_vars)
+
+    def _state_action(self, arguments: dict[str, Any], *, check: bool) -> Any:
+        """The action of slipway.stack.state, with these arguments."""
         task = self._task.copy()
         task.args = arguments
         task.check_mode = check
         play_context = self._play_context.copy()
         play_context.check_mode = check
-        action = self._shared_loader_obj.action_loader.get(
+        return self._shared_loader_obj.action_loader.get(
             "slipway.stack.state",
             task=task,
             connection=self._connection,
@@ -123,7 +134,6 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return action.run(task_vars=task_vars)
 
     def _shell(self, script: str, **keywords: bool) -> dict[str, Any]:
         return self._low_level_execute_command(f"/bin/sh -c {shlex.quote(script)}", **keywords)
@@ -132,9 +142,9 @@ class ActionModule(ActionBase):
         """Name this TCP connection; empty where the connection is not ssh. Without become: sudo hides the variable."""
         return str(self._shell('printf "%s" "$SSH_CONNECTION"', sudoable=False)["stdout"]).strip()
 
-    def _arm(self, arguments: dict[str, Any]) -> None:
+    def _arm(self, arguments: dict[str, Any], paths: list[str]) -> None:
         saves, restores = [], []
-        for path in (str(file["path"]) for file in arguments["state"].get("files", [])):
+        for path in paths:
             target, staged = shlex.quote(path), shlex.quote(f"{path}.slipway-undo")
             kept = '"$undo.new/files"' + target
             saves.append(f'if [ -e {target} ] || [ -L {target} ]; then mkdir -p "$(dirname {kept})"; cp -a {target} {kept}; fi')

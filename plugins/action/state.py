@@ -19,6 +19,7 @@ from ansible.executor.module_common import _get_shebang
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible_collections.slipway.stack.plugins.module_utils.state import spec
+from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state
 
 MANAGED = "Managed by Ansible (slipway.stack): changes by hand are overwritten"
 MARK = "SLIPWAY-RESULT:"
@@ -33,6 +34,7 @@ MODULES = (
     "view",
     "validators",
     "probe",
+    "exclusive",
     "secrets",
     "engine",
 )
@@ -83,11 +85,16 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_diff = True
 
+    @classmethod
+    def finalize_task_arg(cls, name: str, value: Any, templar: Any, context: Any) -> Any:
+        """Sections stay as they are written: what an item of `each` says can only be evaluated with its entry."""
+        return value if name in desired_state.SECTIONS else templar.template(value)
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         variables = task_vars or {}
         try:
-            payload = spec.normalise(dict(self._task.args))
+            payload = spec.normalise(self.wanted(variables))
         except spec.SpecError as error:
             raise AnsibleActionFail(f"slipway.stack.state: {error}") from None
         for want in payload["files"]:
@@ -96,6 +103,18 @@ class ActionModule(ActionBase):
             return self._as_module(payload, variables)
         payload.update(check=bool(self._task.check_mode), diff=bool(self._task.diff))
         return self._as_script(payload, variables)
+
+    def wanted(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The sections, evaluated, from the task itself or from the role's state file that `from` names."""
+        arguments = dict(self._task.args)
+        name = arguments.pop("from", None)
+        if name is not None:
+            if arguments:
+                raise AnsibleActionFail(
+                    f"slipway.stack.state: from goes without {', '.join(arguments)}: they belong into the file it names"
+                )
+            arguments = desired_state.read(self._find("state", f"{name}.yml", "from"), self._loader)
+        return desired_state.evaluate(arguments, self._templar, variables)
 
     # -- content -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 description:
   - One task carries the whole wanted state of one role to the host, in one round trip, and reports item by item what changed and why.
-  - "The sections are applied in a fixed order, whatever the order in the task: O(packages), O(groups), O(users), O(directories), O(files),
+  - "The sections are applied in a fixed order, whatever the order in the task: O(packages), O(groups), O(users), O(directories),
+    O(files),
     O(validate), O(units)."
   - "B(Transaction.) All candidates for O(files) are written beside their destinations and judged by their validators before the first is
     moved into place. Validators run where they see all candidates at their real paths, and nobody else does. When a validator refuses, a
@@ -30,7 +31,16 @@ description:
     Running services may be restarted by an upgrade.
   - "Check mode asks the same planner and changes nothing. It is exact on a host where nothing is installed yet: what a package would
     bring is reported as a change, a validator whose program is missing as not validated."
+  - "B(Items are plain data.) An item of any section may say C(when), a condition (or a list of them) without braces, and C(each),
+    a list: the
+    item then stands once for each entry, which its other keys and its template know by the name in C(as). Both are evaluated on the
+    controller with types kept, at the time of the task, in a state file and in a task alike."
 options:
+  from:
+    description:
+      - Take everything from the role's C(state/<name>.yml), for example V(main) for C(state/main.yml). Its keys are the options of this
+        module. No other option may be given then.
+    type: str
   packages:
     description:
       - Debian packages. An item is a name, or a dictionary with the keys V(name) (required), V(state) (V(present) or V(absent), default
@@ -53,6 +63,16 @@ options:
     elements: dict
     default: []
     suboptions:
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions. It knows the entry of
+          O(groups[].each).
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(groups[].each), V(item) by default.
+        type: str
       name:
         description: Name of the group.
         type: str
@@ -75,6 +95,16 @@ options:
     elements: dict
     default: []
     suboptions:
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions. It knows the entry of
+          O(users[].each).
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(users[].each), V(item) by default.
+        type: str
       name:
         description: Name of the user.
         type: str
@@ -122,6 +152,16 @@ options:
     elements: dict
     default: []
     suboptions:
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions. It knows the entry of
+          O(directories[].each).
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(directories[].each), V(item) by default.
+        type: str
       path:
         description: Absolute path.
         type: str
@@ -145,9 +185,17 @@ options:
         type: str
         choices: [directory, absent]
         default: directory
+      exclusive:
+        description:
+          - V(true), or a pattern of file names such as V(*.yml). Files and links in this directory that match and that no item of
+            this call
+            declares are removed, as a secret that was dropped from the inventory must be. Folders in it are left alone.
+        type: raw
+        default: false
   files:
     description:
-      - Files and symbolic links. Each item has exactly one of O(files[].template), O(files[].content), O(files[].source), O(files[].link),
+      - Files and symbolic links. Each item has exactly one of O(files[].template), O(files[].content), O(files[].source),
+        O(files[].link),
         or O(files[].state=absent).
       - Writing is atomic (a rename), with owner and mode set before. A path that is a bind mount cannot be renamed onto and is written in
         place, which the item's reason then says.
@@ -155,6 +203,16 @@ options:
     elements: dict
     default: []
     suboptions:
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions. It knows the entry of
+          O(files[].each).
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(files[].each), V(item) by default.
+        type: str
       path:
         description: Absolute path. A link at this path is replaced, not followed. A directory at this path is refused.
         type: str
@@ -224,6 +282,16 @@ options:
     elements: dict
     default: []
     suboptions:
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions. It knows the entry of
+          O(validate[].each).
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(validate[].each), V(item) by default.
+        type: str
       command:
         description: The command, without a shell. It sees all candidates of this call at their real paths.
         type: str
@@ -243,10 +311,28 @@ options:
     elements: dict
     default: []
     suboptions:
-      name:
-        description: Full name with suffix, such as C(redis-server@broker.service).
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions. It knows the entry of
+          O(units[].each).
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(units[].each), V(item) by default.
         type: str
-        required: true
+      name:
+        description: Full name with suffix, such as C(redis-server@broker.service). Required, but for an item with O(units[].exclusive).
+        type: str
+      exclusive:
+        description:
+          - A pattern of unit names that belong to this call alone, such as V(api@*.service), in an item of its own. Units on the
+            host that
+            match it and that no other item names are stopped and disabled; their files and drop-in folders in
+            C(/etc/systemd/system) that no
+            item of O(files) declares are removed.
+          - It begins with three plain characters at least, so that it can not take the distribution's units away.
+        type: str
       enabled:
         description: Whether the unit starts at boot. Left alone when not given, and for units without an install section.
         type: bool
@@ -323,6 +409,51 @@ options:
             description: Seconds it has to go on answering, for a balancer that left the unit out while it restarted to come back.
             type: int
             default: 0
+      sandbox:
+        description:
+          - What the unit may touch. The drop-in C(<unit>.d/slipway-sandbox.conf) is written from it, and the unit restarts when
+            that changes;
+            the instances of a template share one. An empty dictionary is the strictest sandbox.
+          - It sorts before C(slipway.conf), whose lines win.
+          - Everything not named here is closed, as C(systemd-analyze security) counts it, the file system read-only, homes and other
+            processes hidden, memory either writable or executable, system calls those of C(@system-service) without C(@privileged) and
+            C(@resources).
+        type: dict
+        suboptions:
+          write:
+            description: Paths it writes to, as C(ReadWritePaths=). A path that need not exist begins with C(-).
+            type: list
+            elements: str
+            default: []
+          families:
+            description: Families of sockets.
+            type: list
+            elements: str
+            choices: [inet, unix, netlink, packet]
+            default: [inet, unix]
+          networks:
+            description: Addresses and networks it may talk to, or V(any). All others are denied.
+            type: list
+            elements: str
+            default: [any]
+          capabilities:
+            description: Capabilities it may have, as C(CapabilityBoundingSet=), such as V(CAP_NET_ADMIN).
+            type: list
+            elements: str
+            default: []
+          ambient_capabilities:
+            description: Capabilities that a unit which does not run as root is given. They need not be repeated in
+              O(units[].sandbox.capabilities).
+            type: list
+            elements: str
+            default: []
+          except:
+            description:
+              - Parts of the sandbox that the program cannot live with. The key is a directive such as V(MemoryDenyWriteExecute) or
+                a group of
+                system calls, V(@resources) or V(@privileged); the value is the reason, which the drop-in repeats.
+            type: dict
+            default: {}
   timeout:
     description: Seconds for the whole call. A put-back gets a time of its own.
     type: int
@@ -383,6 +514,37 @@ EXAMPLES = r"""
         state: started
         reload_on: [/etc/nginx]
         ready: {http: "http://127.0.0.1/health"}
+
+# roles/shop/state/main.yml holds the same options as plain data
+- name: Converge the shop
+  slipway.stack.state:
+    from: main
+
+- name: One file and one unit for each instance, and none beyond them
+  slipway.stack.state:
+    directories:
+      - {path: /etc/shop/secrets, group: shop, mode: "0750", exclusive: true}
+    files:
+      - each: "{{ shop_secrets | dict2items }}"
+        as: secret
+        path: /etc/shop/secrets/{{ secret.key }}
+        content: "{{ secret.value }}"
+        group: shop
+        mode: "0640"
+        secret: true
+      - {path: /etc/shop/debug.conf, template: etc/shop/debug.conf.j2, when: shop_debug}
+    units:
+      - each: "{{ shop_ports }}"
+        as: port
+        name: shop@{{ port }}.service
+        state: started
+        enabled: true
+        restart_on: [/etc/shop/secrets]
+        ready: {tcp: "127.0.0.1:{{ port }}"}
+        sandbox:
+          write: [/var/lib/shop]
+          except: {MemoryDenyWriteExecute: its templates are compiled to machine code}
+      - exclusive: shop@*.service
 
 - name: Two instances of one template unit, one after the other
   slipway.stack.state:

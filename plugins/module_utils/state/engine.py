@@ -21,6 +21,8 @@ class Engine:
 
     def __init__(self, payload: dict[str, Any]) -> None:
         self.want = payload
+        self.patterns = [want["exclusive"] for want in payload["units"] if want["exclusive"]]
+        payload["units"] = [want for want in payload["units"] if not want["exclusive"]]
         self.check: bool = payload["check"]
         self.deadline = Deadline(payload["timeout"])
         self.prediction = Prediction(payload)
@@ -59,6 +61,10 @@ class Engine:
 
     def predict(self) -> None:
         self.recover()
+        if self.patterns or any(want["exclusive"] for want in self.want["directories"]):
+            from . import exclusive
+
+            exclusive.add_undeclared(self.want, self.patterns)
         self.prediction.make(self.transaction.unproven())
         if self.check:
             self.result.update(restarted=self.prediction.restarted, reloaded=self.prediction.reloaded)

@@ -8,6 +8,14 @@ import re
 from difflib import get_close_matches
 from typing import Any
 
+from . import sandbox
+
+# Every item may say these. The controller has answered them before anything travels: see plugin_utils/desired_state.py.
+ITEM_KEYS: dict[str, Any] = {
+    "when": {"type": "raw"},
+    "each": {"type": "raw"},
+    "as": {"type": "str"},
+}
 _OWNED = {
     "owner": {"type": "str", "default": "root"},
     "group": {"type": "str", "default": "root"},
@@ -25,7 +33,16 @@ _READY = {
     "timeout": {"type": "int", "default": 30},
     "settle": {"type": "int", "default": 0},
 }
+_SANDBOX = {
+    "write": {"type": "list", "elements": "str", "default": []},
+    "families": {"type": "list", "elements": "str", "default": ["inet", "unix"], "choices": list(sandbox.FAMILIES)},
+    "networks": {"type": "list", "elements": "str", "default": ["any"]},
+    "capabilities": {"type": "list", "elements": "str", "default": []},
+    "ambient_capabilities": {"type": "list", "elements": "str", "default": []},
+    "except": {"type": "dict", "default": {}},
+}
 PACKAGE = {
+    **ITEM_KEYS,
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "version": {"type": "str"},
@@ -33,6 +50,7 @@ PACKAGE = {
     "recommends": {"type": "bool", "default": False},
 }
 ARGUMENT_SPEC: dict[str, Any] = {
+    "from": {"type": "str"},
     "packages": {"type": "list", "elements": "raw", "default": []},
     "cache_valid_time": {"type": "int", "default": 86400},
     "groups": {
@@ -40,6 +58,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
+            **ITEM_KEYS,
             "name": {"type": "str", "required": True},
             "gid": {"type": "int"},
             "system": {"type": "bool", "default": False},
@@ -51,6 +70,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
+            **ITEM_KEYS,
             "name": {"type": "str", "required": True},
             "uid": {"type": "int"},
             "group": {"type": "str"},
@@ -69,10 +89,12 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
+            **ITEM_KEYS,
             "path": {"type": "str", "required": True},
             **_OWNED,
             "mode": {"type": "str", "default": "0755"},
             "state": {"type": "str", "choices": ["directory", "absent"], "default": "directory"},
+            "exclusive": {"type": "raw", "default": False},
         },
     },
     "files": {
@@ -80,6 +102,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
+            **ITEM_KEYS,
             "path": {"type": "str", "required": True},
             "template": {"type": "str"},
             "variables": {"type": "dict", "default": {}},
@@ -100,6 +123,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
+            **ITEM_KEYS,
             "command": {"type": "str", "required": True},
             "files": {"type": "list", "elements": "str", "required": True},
         },
@@ -109,7 +133,9 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "dict",
         "default": [],
         "options": {
-            "name": {"type": "str", "required": True},
+            **ITEM_KEYS,
+            "name": {"type": "str"},
+            "exclusive": {"type": "str"},
             "enabled": {"type": "bool"},
             "state": {"type": "str", "choices": ["started", "stopped"]},
             "masked": {"type": "bool"},
@@ -117,6 +143,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "reload_on": {"type": "list", "elements": "str", "default": []},
             "reload_command": {"type": "str"},
             "ready": {"type": "dict", "options": _READY},
+            "sandbox": {"type": "dict", "options": _SANDBOX},
         },
     },
     "timeout": {"type": "int", "default": 600},
@@ -142,6 +169,8 @@ def normalise(arguments: dict[str, Any], rendered: bool = False) -> dict[str, An
     arguments = {key: value for key, value in arguments.items() if not str(key).startswith("_")}
     result = _options(ARGUMENT_SPEC, arguments, "", problems)
     if not problems:
+        _write_sandboxes(result, problems)
+    if not problems:
         _check_meaning(result, problems, ("content", "link") if rendered else ("template", "content", "source", "link"))
     if problems:
         raise SpecError(problems)
@@ -156,6 +185,8 @@ def _options(spec: dict[str, Any], given: dict[str, Any], where: str, problems: 
             problems.append("{}unknown key '{}'{}; allowed: {}".format(_at(where), key, hint, ", ".join(spec)))
     result: dict[str, Any] = {}
     for key, rule in spec.items():
+        if key in ITEM_KEYS or key == "from":
+            continue
         value = given.get(key)
         if value is None:
             if rule.get("required"):
@@ -173,12 +204,18 @@ def _value(rule: dict[str, Any], value: Any, where: str, problems: list[str], se
         if not isinstance(value, (list, tuple)):
             problems.append(f"{where} must be a list, got {type(value).__name__}")
             return []
-        return [_element(rule, item, where, index, problems) for index, item in enumerate(value)]
+        items = [_element(rule, item, where, index, problems) for index, item in enumerate(value)]
+        for item in items if "choices" in rule else []:
+            if item not in rule["choices"]:
+                problems.append("{} has {!r}; allowed: {}".format(where, item, ", ".join(rule["choices"])))
+        return items
     if kind == "dict":
         if not isinstance(value, dict):
             problems.append(f"{where} must be a dictionary, got {type(value).__name__}")
             return {}
         return _options(rule["options"], value, where, problems) if "options" in rule else dict(value)
+    if kind == "raw":
+        return value
     if where.endswith(".mode") and not isinstance(value, str):  # YAML reads a bare 0644 as 420
         problems.append(f'{where} must be quoted octal digits such as "0644", got the number {value}')
         return "0000"
@@ -202,7 +239,7 @@ def _element(rule: dict[str, Any], item: Any, where: str, index: int, problems: 
     if not isinstance(item, dict):
         problems.append(f"{label} must be a dictionary, got {type(item).__name__}")
         return {}
-    name = item.get("path", item.get("name"))
+    name = item.get("path", item.get("name", item.get("exclusive")))
     return _options(rule["options"], item, f"{label} ({name})" if name else label, problems)
 
 
@@ -243,11 +280,15 @@ def _check_meaning(result: dict[str, Any], problems: list[str], origins: tuple[s
     ):
         seen: set[str] = set()
         for item in result[section]:
+            if item[key] is None:
+                continue
             if item[key] in seen:
                 problems.append(f"{section}: '{item[key]}' is listed twice")
             seen.add(item[key])
     for item in result["directories"] + result["files"]:
         _check_path(item, problems)
+    for item in result["directories"]:
+        _check_directory(item, problems)
     for item in result["files"]:
         _check_file(item, problems, origins)
     for item in result["units"]:
@@ -262,6 +303,18 @@ def _check_path(item: dict[str, Any], problems: list[str]) -> None:
         item["path"] = path.rstrip("/")
     if not re.fullmatch(r"0?[0-7]{3,4}", item["mode"]):
         problems.append('{}: mode {!r} must be quoted octal digits such as "0644"'.format(path, item["mode"]))
+
+
+def _check_directory(item: dict[str, Any], problems: list[str]) -> None:
+    exclusive = item["exclusive"]
+    if not isinstance(exclusive, (bool, str)) or exclusive == "" or (isinstance(exclusive, str) and "/" in exclusive):
+        problems.append(
+            f"directories ({item['path']}): exclusive is {exclusive!r}; allowed: true, false or a pattern of file names such as *.yml"
+        )
+    elif exclusive and item["state"] == "absent":
+        problems.append(f"directories ({item['path']}): state absent goes without exclusive")
+    elif exclusive:
+        item["exclusive"] = "*" if exclusive is True else _plain(exclusive)
 
 
 def _check_file(item: dict[str, Any], problems: list[str], possible: tuple[str, ...]) -> None:
@@ -283,6 +336,9 @@ def _check_file(item: dict[str, Any], problems: list[str], possible: tuple[str, 
 
 def _check_unit(item: dict[str, Any], problems: list[str]) -> None:
     name = item["name"]
+    if name is None or item["exclusive"] is not None:
+        _check_unit_pattern(item, problems)
+        return
     if not name.endswith(_UNIT_KINDS):
         problems.append("units ({}): name must end with one of {}".format(name, " ".join(_UNIT_KINDS)))
     if item["masked"] and (item["enabled"] or item["state"] == "started"):
@@ -301,3 +357,39 @@ def _check_unit(item: dict[str, Any], problems: list[str]) -> None:
         problems.append("units ({}): ready.tcp is {!r}; expected host:port".format(name, ready["tcp"]))
     if ready["http"] is not None and not re.match(r"https?://", ready["http"]):
         problems.append("units ({}): ready.http is {!r}; expected http://... or https://...".format(name, ready["http"]))
+
+
+def _check_unit_pattern(item: dict[str, Any], problems: list[str]) -> None:
+    """An item that is a pattern says nothing else: what it finds beyond the named units is stopped, disabled and removed."""
+    pattern = item["exclusive"]
+    if pattern is None:
+        problems.append("units: an item needs a name, or a pattern in exclusive")
+        return
+    others = [key for key, value in item.items() if key != "exclusive" and value not in (None, [], {})]
+    if others:
+        problems.append(f"units ({pattern}): exclusive goes without {', '.join(others)}")
+    # One that begins with a wildcard would take units of the distribution away.
+    if not re.fullmatch(r"[A-Za-z0-9:_.-]{3,}[@-]?[][A-Za-z0-9:_.@*?-]*", pattern) or not pattern.endswith(_UNIT_KINDS):
+        problems.append(
+            "units ({}): exclusive is a pattern that begins with three plain characters and ends with one of {}, e.g. api@*.service".format(
+                pattern, " ".join(_UNIT_KINDS)
+            )
+        )
+
+
+def _write_sandboxes(result: dict[str, Any], problems: list[str]) -> None:
+    """Turn each unit's `sandbox` into a drop-in among the files, on which the unit restarts."""
+    written: dict[str, str] = {}
+    for unit in result["units"]:
+        wanted = unit["sandbox"]
+        if wanted is None or unit["name"] is None:
+            continue
+        unit["sandbox"] = None
+        problems += [f"units ({unit['name']}).sandbox: {problem}" for problem in sandbox.problems(wanted)]
+        path, content = sandbox.path_of(unit["name"]), sandbox.drop_in(wanted)
+        if path not in written:
+            result["files"].append(_options(ARGUMENT_SPEC["files"]["options"], {"path": path, "content": content}, "", problems))
+        elif written[path] != content:
+            problems.append(f"units ({unit['name']}): its sandbox differs from that of another instance; {path} serves all of them")
+        written[path] = content
+        unit["restart_on"].append(path)

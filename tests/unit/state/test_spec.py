@@ -20,7 +20,7 @@ def problems(**arguments: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"unit": []}, "unknown key 'unit' (did you mean 'units'?); allowed: packages, "),
+        ({"unit": []}, "unknown key 'unit' (did you mean 'units'?); allowed: from, packages, "),
         ({"files": [{**FILE, "ownr": "x"}]}, "files[0] (/etc/x): unknown key 'ownr' (did you mean 'owner'?)"),
         ({"files": {"path": "/etc/x"}}, "files must be a list, got dict"),
         ({"files": ["/etc/x"]}, "files[0] must be a dictionary, got str"),
