@@ -95,6 +95,18 @@ class TestRole:
                         found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
         assert found == []
 
+    def test_the_desired_state_is_plain_data(self, role: Path) -> None:
+        """One idiom: items with `when` and `each`. Derived values in vars/ are expressions, never programs."""
+        if not (role / "state/main.yml").exists():
+            pytest.skip("its state is still in vars/main.yml")
+        found = []
+        for path in sorted([*role.glob("state/*.yml"), *role.glob("vars/*.yml")]):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if re.search(r"\{%|from_yaml|\bnamespace\b", line):
+                    found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+        assert found == []
+        assert len((role / "tasks/main.yml").read_text().splitlines()) <= 40
+
     def test_has_a_molecule_scenario(self, role: Path) -> None:
         assert (ROOT / "molecule" / role.name / "molecule.yml").is_file()
         assert list((ROOT / "molecule" / role.name).rglob("test_*.py"))

@@ -190,3 +190,75 @@ def test_a_unit_and_its_files_are_taken_out(host: Host, engine: Engine) -> None:
     assert host.check_output("systemctl show --value --property=LoadState passing.service") == "not-found"
     assert host.run("systemctl --failed --no-legend").stdout == ""
     assert engine(**gone).result["changed"] is False
+
+
+def test_instances_that_nobody_names_any_more_go(host: Host, engine: Engine) -> None:
+    host.check_output("mkdir -p /etc/systemd/system/greeter@8002.service.d")
+    host.check_output("printf '[Service]\nNice=1\n' > /etc/systemd/system/greeter@8002.service.d/nice.conf && systemctl daemon-reload")
+    instance = {"each": "{{ ports }}", "as": "port", "name": "greeter@{{ port }}.service", "state": "started", "enabled": True}
+    units = [instance, {"exclusive": "greeter@*.service"}]
+    files = [{"path": "/etc/systemd/system/greeter@.service", "source": "greeter@.service"}]
+    directories = [{"path": "/etc/systemd/system/greeter@.service.d"}]
+    task = {"slipway.stack.state": {"files": files, "directories": directories, "units": units}}
+    foretold, first, second, back = engine.play(
+        [
+            {**task, "vars": {"ports": [8001]}, "check_mode": True},
+            {**task, "vars": {"ports": [8001]}},
+            {**task, "vars": {"ports": [8001]}},
+            {**task, "vars": {"ports": [8001, 8002]}},
+        ]
+    )
+    gone = [("directories", "/etc/systemd/system/greeter@8002.service.d"), ("units", "greeter@8002.service")]
+    for result in (foretold, first):
+        changes = [(item["section"], item["name"]) for item in result["items"] if item["changed"] and item["name"] != "systemd"]
+        assert [change for change in changes if change in gone] == gone, result
+    assert not second["changed"], second
+    assert {(item["section"], item["name"]) for item in back["items"] if item["changed"]} == {("units", "greeter@8002.service")}
+    assert answer(host, 8001) == answer(host, 8002) == "hello\n"
+
+
+def test_a_stopped_instance_is_off_for_good(host: Host, engine: Engine) -> None:
+    named = {"name": "greeter@8001.service", "state": "started"}
+    assert engine(units=[named, {"exclusive": "greeter@8*.service"}]).result["changed"]
+    unit = host.service("greeter@8002.service")
+    assert not unit.is_running and not unit.is_enabled and answer(host, 8001) == "hello\n"
+    engine(units=[{"name": "greeter@8002.service", "state": "started", "enabled": True, "ready": {"tcp": "127.0.0.1:8002"}}])
+    assert unit.is_running and unit.is_enabled
+
+
+def test_a_dropped_secret_goes_unseen(host: Host, engine: Engine) -> None:
+    assert host.file("/etc/greeter/secrets/token").mode == 0o640 and host.file("/etc/greeter/secrets/other").exists
+    assert not host.file("/etc/greeter/never").exists
+    directory = {"path": "/etc/greeter/secrets", "group": "greeters", "mode": "0750", "exclusive": True}
+    token = {"path": "/etc/greeter/secrets/token", "content": "second-secret-91e4", "group": "greeters", "mode": "0640", "secret": True}
+    dropped = engine(directories=[directory], files=[token], options=("--diff",))
+    assert dropped.items() == [("files", "/etc/greeter/secrets/other", "remove")], dropped.output
+    assert "third-secret" not in dropped.output and "(secret)" in dropped.output
+    assert host.file("/etc/greeter/secrets").listdir() == ["token"]
+
+
+def test_a_refused_call_brings_dropped_files_back(host: Host, engine: Engine) -> None:
+    host.check_output("printf kept > /etc/greeter/conf.d/kept")
+    broken = engine(
+        directories=[{"path": "/etc/greeter/conf.d", "exclusive": True}],
+        units=[
+            {
+                "name": "greeter@8001.service",
+                "state": "started",
+                "reload_on": ["/etc/greeter/conf.d"],
+                "ready": {"tcp": "127.0.0.1:1", "timeout": 1},
+            }
+        ],
+    )
+    assert broken.result["failed"] and broken.result["put_back"] == ["/etc/greeter/conf.d/kept"], broken.output
+    assert host.file("/etc/greeter/conf.d/kept").content_string == "kept"
+    host.check_output("rm /etc/greeter/conf.d/kept")
+
+
+def test_the_sandbox_holds(host: Host) -> None:
+    """What `systemd-analyze security` calls the strictest sandbox with the network open; the process feels it."""
+    score = host.run("systemd-analyze security --no-pager greeter@8001.service").stdout.splitlines()[-1]
+    assert float(score.split("level for greeter@8001.service:")[1].split()[0]) <= 1.1, score
+    pid = main_pid(host, "greeter@8001.service")
+    assert host.check_output(f"awk '/^NoNewPrivs/ {{print $2}}' /proc/{pid}/status") == "1"
+    assert host.run(f"nsenter --target {pid} --mount touch /etc/greeter/written").stderr.endswith("Read-only file system\n")

@@ -51,7 +51,7 @@ def _add_undeclared_units(wanted: dict[str, Any], patterns: list[str], declared:
                 wanted["files"].append(_absent_file(path))
             found.add(name)
         for folder in sorted(glob.glob(f"{SYSTEM}/{pattern}.d")):
-            if not any(path.startswith(folder + "/") for path in declared):
+            if not any(path == folder or path.startswith(folder + "/") for path in declared):
                 wanted["directories"].append(_absent_folder(folder))
                 found.add(os.path.basename(folder)[: -len(".d")])
     # a template, such as api@.service, is no unit that could be stopped
