@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SETUP := scripts/setup
 
-.PHONY: help demo demo-down test lint unit contract example gcp molecule e2e faults bench docs requirements setup engine
+.PHONY: help demo demo-down test mutations lint unit contract example gcp molecule e2e faults bench docs requirements setup engine
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -25,6 +25,9 @@ molecule: engine ## one role on real hosts: make molecule ROLE=redis (all roles 
 
 e2e faults: engine  ## one layer: make e2e
 	@tests/run $@
+
+mutations: setup ## break the product in known places, and see which test notices (ONLY=word: some of them)
+	@tests/mutations/run $(if $(ONLY),--only '$(ONLY)')
 
 bench: engine    ## timings as ratios: the engine against idiomatic tasks and pyinfra
 	@tests/bench/run

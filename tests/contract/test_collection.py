@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.site import BIN, ROOT
 
@@ -57,3 +58,12 @@ def test_site_parses_with_every_inventory(inventory: str, home: str, installed: 
     command = [str(BIN / "ansible-playbook"), str(top / "site.yml"), "-i", str(ROOT / "inventories" / inventory), "--syntax-check"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_playbook_of_site_refuses_bad_input_first() -> None:
+    """Each also runs alone; a playbook that does not begin with validate.yml would take any value."""
+    playbooks = ["base.yml", "data.yml", "app.yml", "edge.yml", "monitoring.yml", "backup.yml"]
+    imported = [play["ansible.builtin.import_playbook"] for play in yaml.safe_load((ROOT / "site.yml").read_text())]
+    assert imported == ["playbooks/validate.yml", *(f"playbooks/{name}" for name in playbooks)]
+    first = {name: yaml.safe_load((ROOT / "playbooks" / name).read_text())[0].get("ansible.builtin.import_playbook") for name in playbooks}
+    assert first == dict.fromkeys(playbooks, "validate.yml")
