@@ -17,12 +17,19 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
+LAB = "tests"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The checkout's own Ansible, whatever the caller's shell says."""
-    return dict(os.environ, PATH=f"{BIN}:{os.environ['PATH']}", ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_FORCE_COLOR="0", **extra)
+    """The checkout's own Ansible, whatever the caller's shell says, and a lab of the tests' own: a running demo is not theirs."""
+    own = {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_FORCE_COLOR": "0",
+        "SLIPWAY_LAB": LAB,
+    }
+    return os.environ | own | extra
 
 
 @dataclass

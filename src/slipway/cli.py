@@ -60,10 +60,12 @@ def _lab_commands(commands: Subcommands) -> None:
         added.set_defaults(run=lambda chosen: run(lab.read(lab.inventory_path(chosen.inventory), os.environ), chosen))
         return added
 
-    action("up", "start the hosts that do not run", lambda found, _: _lab_up(found))
+    bring_up = actions.add_parser("up", help="start the hosts that do not run")
+    bring_up.add_argument("--inventory", default="lab", metavar="NAME", help="a folder in inventories/ (default: lab)")
+    bring_up.set_defaults(run=lambda chosen: _lab_up(lab.inventory_path(chosen.inventory)))
     action("status", "show each host and what its systemd says", lambda found, _: _print_states(found))
     action("hosts", "print names and addresses", lambda found, _: _print_hosts(found))
-    actions.add_parser("down", help="remove all hosts of this checkout's labs").set_defaults(run=lambda _: lab.down())
+    actions.add_parser("down", help="remove all hosts of this lab").set_defaults(run=lambda _: lab.down())
     ssh = action("ssh", "log in to a host, or run a command on it", lambda found, chosen: _enter(lab.ssh_command, found, chosen))
     execute = action("exec", "the same without ssh, for a host that has locked itself", lambda found, chosen: _enter(_exec, found, chosen))
     for entry in (ssh, execute):
@@ -71,10 +73,9 @@ def _lab_commands(commands: Subcommands) -> None:
         entry.add_argument("command", nargs=argparse.REMAINDER)
 
 
-def _lab_up(found: lab.Lab) -> None:
+def _lab_up(inventory: Path) -> None:
     engine.ensure()
-    lab.up(found)
-    _print_hosts(found)
+    _print_hosts(lab.up(inventory, os.environ))
 
 
 def _print_hosts(found: lab.Lab) -> None:

@@ -42,10 +42,9 @@ def run() -> None:
     """Bring everything up, prove it, and say how to look around. Every part is quick when it has nothing to do."""
     started = time.monotonic()
     inventory = lab.inventory_path("lab")
-    found = lab.read(inventory, os.environ)
     _say("Hosts")
     engine.ensure()
-    lab.up(found)
+    found = lab.up(inventory, os.environ)
     for known in found.hosts:
         print(f"  {known.name:<8} {known.address:<14} {known.distribution}")
     added = secret_file.init(inventory)
@@ -97,8 +96,8 @@ def _edge(found: lab.Lab) -> lab.LabHost:
 
 def _server_name(inventory: Path, edge: lab.LabHost) -> str:
     command = [_tool("ansible-inventory"), "-i", str(inventory), "--host", edge.name]
-    done = subprocess.run(command, cwd=checkout.root(), env=_environment(), capture_output=True, text=True, check=True)
-    return str((json.loads(done.stdout).get("nginx_server_names") or [edge.address])[0])
+    listed = json.loads(engine.program(command, ANSIBLE_CONFIG=str(checkout.root() / "ansible.cfg")))
+    return str((listed.get("nginx_server_names") or [edge.address])[0])
 
 
 def listeners(sockets: str, cgroups: str) -> dict[str, list[str]]:

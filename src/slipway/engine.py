@@ -1,12 +1,14 @@
 """The container engine: found, installed where that is safe, started, and called."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from slipway import lock
 from slipway.errors import SlipwayError
 
 LOG = Path("/var/log/slipway-dockerd.log")
@@ -31,6 +33,15 @@ def run(arguments: Sequence[str], *, stdin: bytes | None = None, check: bool = T
     return done.stdout.decode(errors="replace")
 
 
+def program(command: Sequence[str], **environment: str) -> str:
+    """Call another program and return what it printed; its own last words are the error."""
+    done = subprocess.run(command, env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
+        raise SlipwayError(f"{shlex.join(command[:3])} failed with exit code {done.returncode}:\n{last}")
+    return done.stdout
+
+
 def is_podman() -> bool:
     """Podman stands in for Docker through its package podman-docker; a systemd host then starts with other flags."""
     return "podman" in run(["--version"]).lower()
@@ -38,6 +49,13 @@ def is_podman() -> bool:
 
 def ensure() -> None:
     """Make sure that an engine answers: start it, or install Debian's on a Debian or Ubuntu machine where we are root."""
+    if _problem() is None:
+        return
+    with lock.held("engine"):
+        _ensure()
+
+
+def _ensure() -> None:
     problem = _problem()
     if problem is None:
         return
@@ -83,17 +101,14 @@ def apt_install(package: str, purpose: str) -> None:
     """Install one package of the distribution on this machine, or say what to install."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise SlipwayError(f"{purpose} needs the program {package}. Install it (sudo apt-get install {package}) and run the command again.")
-    print(f"Installing {package}: {purpose}.", flush=True)
-    _apt("update", "-q")
-    _apt("install", "-y", "-q", "--no-install-recommends", package)
+    with lock.held("engine"):
+        print(f"Installing {package}: {purpose}.", flush=True)
+        _apt("update", "-q")
+        _apt("install", "-y", "-q", "--no-install-recommends", package)
 
 
 def _apt(*arguments: str) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
-        raise SlipwayError(f"apt-get {' '.join(arguments)} failed with exit code {done.returncode}:\n{last}")
+    program(["apt-get", *arguments], DEBIAN_FRONTEND="noninteractive")
 
 
 def _start() -> None:

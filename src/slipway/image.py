@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from slipway import checkout, controller, engine
+from slipway import checkout, controller, engine, lock
 from slipway.errors import SlipwayError
 
 RELEASES = {"debian12": "bookworm", "debian13": "trixie"}
@@ -49,10 +49,19 @@ def ensure(distributions: Sequence[str], *, rebuild: bool = False) -> None:
     images = {distribution: name(distribution) for distribution in distributions}
     files = recipe(checkout.root() / "images", controller.current())
     wanted = recipe_hash(files)
-    listed = engine.run(["image", "ls", "--filter", f"label={RECIPE_LABEL}={wanted}", "--format", "{{.Repository}}:{{.Tag}}"])
-    stale = [distribution for distribution, image in images.items() if rebuild or image not in listed.split()]
-    if not stale:
-        return
+
+    def stale() -> list[str]:
+        listed = engine.run(["image", "ls", "--filter", f"label={RECIPE_LABEL}={wanted}", "--format", "{{.Repository}}:{{.Tag}}"])
+        return [distribution for distribution, image in images.items() if rebuild or image not in listed.split()]
+
+    if stale():
+        # Another Slipway may be building the same.
+        with lock.held("image"):
+            if missing := stale():
+                _build_all(missing, files, wanted, rebuild=rebuild)
+
+
+def _build_all(stale: Sequence[str], files: Mapping[str, bytes], wanted: str, *, rebuild: bool) -> None:
     print(f"Building the base image of {' and '.join(stale)} (about a minute, once).", flush=True)
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda distribution: _build(distribution, files, wanted, rebuild=rebuild), stale))
@@ -113,9 +122,7 @@ def _bootstrap(release: str, image: str) -> None:
     with TemporaryDirectory() as folder:
         archive = Path(folder) / "root.tar"
         command = ["mmdebstrap", "--variant=minbase", "--quiet", *keyring, release, str(archive), *([mirror] if mirror else [])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SlipwayError(f"mmdebstrap of {release} failed with exit code {done.returncode}:\n{done.stderr.strip()[-800:]}")
+        engine.program(command)
         engine.run(["import", str(archive), image])
 
 

@@ -1,18 +1,17 @@
 """The lab: the hosts of an inventory as containers on one network, reached by ssh as rented servers are."""
 
 import ipaddress
-import os
 import shutil
 import socket
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from slipway import checkout, engine, host, image, network
+from slipway import checkout, engine, host, image, lock, network
 from slipway.errors import SlipwayError
 
 LABEL = "slipway.lab"
@@ -34,8 +33,8 @@ class LabHost:
 
     @property
     def container(self) -> str:
-        """The container's name, different in every checkout."""
-        return f"slipway-{checkout.short_hash()}-{self.name}"
+        """The container's name, different in every checkout and in each of its labs."""
+        return f"slipway-{checkout.lab_id()}-{self.name}"
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,20 @@ def _walk(group: str, content: Mapping[str, Any]) -> Iterator[tuple[str, str, di
         yield from _walk(child, inner or {})
 
 
-def up(lab: Lab) -> None:
-    """Bring every host up: start what is missing or stopped, leave alone what runs. Under a second when all is well."""
+def up(inventory: Path, environ: Mapping[str, str]) -> Lab:
+    """Bring every host up: start what is missing or stopped, leave alone what runs. Under a second when all is well.
+
+    The lab chooses a free network and free ports by itself and remembers them; the variables of the environment win.
+    """
+    # Between finding something free and taking it, no other lab may find it too.
+    with lock.held("lab"):
+        network.ensure(environ)
+        lab = read(inventory, environ)
+        _start(lab, environ)
+    return lab
+
+
+def _start(lab: Lab, environ: Mapping[str, str]) -> None:
     states = _states()
     # A host enters known_hosts when it has booted; one that never did is started afresh.
     states = {known.container: states.get(known.container, "missing") for known in lab.hosts if known.address in _known_addresses()}
@@ -112,14 +123,13 @@ def up(lab: Lab) -> None:
     image.ensure(sorted({known.distribution for known in lab.hosts}))
     if missing or stopped:
         _ensure_key()
-        network.ensure(lab.subnet)
         print(f"Starting {', '.join(known.name for known in [*missing, *stopped])}.", flush=True)
     if stopped:
         engine.run(["start", *(known.container for known in stopped)])
         for known in stopped:
             host.wait_until_running(known.container)
     if missing:
-        base = port_base(os.environ)
+        base = _choose_ports(environ)
         host.remove([known.container for known in missing])
         host.start([_definition(lab, known, base) for known in missing])
         for known in missing:
@@ -127,12 +137,8 @@ def up(lab: Lab) -> None:
         _know(missing)
 
 
-def _definition(lab: Lab, known: LabHost, base: int) -> host.Host:
-    ports = PUBLIC_PORTS if known.public else ()
-    taken = [base + port for port in ports if not _port_is_free(base + port)]
-    if taken:
-        print(f"  Port {taken[0]} of this machine is taken: {known.name} answers at {known.address} only (or set {PORT_BASE_VARIABLE}).")
-    published = [] if taken else [f"127.0.0.1:{base + port}:{port}" for port in ports]
+def _definition(lab: Lab, known: LabHost, base: int | None) -> host.Host:
+    ports = PUBLIC_PORTS if known.public and base else ()
     return host.Host(
         container=known.container,
         distribution=known.distribution,
@@ -140,18 +146,19 @@ def _definition(lab: Lab, known: LabHost, base: int) -> host.Host:
         network=network.name(),
         address=known.address,
         names={other.name: other.address for other in lab.hosts if other is not known},
-        published=published,
-        labels={LABEL: checkout.short_hash()},
+        published=[f"127.0.0.1:{base + port}:{port}" for port in ports if base],
+        labels={LABEL: checkout.lab_id()},
     )
 
 
 def down() -> None:
-    """Remove the hosts and the network of this checkout. The key stays; the next lab uses it again."""
-    host.remove(list(_states()))
-    network.remove()
-    _known_hosts().unlink(missing_ok=True)
-    # ssh connections that Ansible keeps open would otherwise be tried on the next lab's hosts.
-    shutil.rmtree(checkout.root() / ".ansible" / "cp", ignore_errors=True)
+    """Remove the hosts and the network of this lab. Its key, network and ports stay; the next one uses them again."""
+    with lock.held("lab"):
+        host.remove(list(_states()))
+        network.remove()
+        _known_hosts().unlink(missing_ok=True)
+        # ssh connections that Ansible keeps open would otherwise be tried on the next lab's hosts.
+        shutil.rmtree(checkout.lab_dir() / "cp", ignore_errors=True)
 
 
 def states(lab: Lab) -> list[tuple[LabHost, str]]:
@@ -187,23 +194,17 @@ def exec_command(known: LabHost, command: Sequence[str], *, terminal: bool) -> l
 
 
 def _states() -> dict[str, str]:
-    """Containers of this checkout's lab: name -> running, exited, created, ..."""
-    listed = engine.run(["ps", "--all", "--filter", f"label={LABEL}={checkout.short_hash()}", "--format", "{{.Names}} {{.State}}"])
+    """Containers of this lab: name -> running, exited, created, ..."""
+    listed = engine.run(["ps", "--all", "--filter", f"label={LABEL}={checkout.lab_id()}", "--format", "{{.Names}} {{.State}}"])
     return dict(line.split(" ", 1) for line in listed.splitlines())
 
 
-def _folder() -> Path:
-    folder = checkout.state_dir() / "lab"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
-
-
 def _key() -> Path:
-    return _folder() / "id_ed25519"
+    return checkout.lab_dir() / "id_ed25519"
 
 
 def _known_hosts() -> Path:
-    return _folder() / "known_hosts"
+    return checkout.lab_dir() / "known_hosts"
 
 
 def _ensure_key() -> None:
@@ -211,8 +212,12 @@ def _ensure_key() -> None:
         return
     if not shutil.which("ssh-keygen"):
         engine.apt_install("openssh-client", "ssh to the lab's hosts")
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "slipway lab", "-f", str(_key())]
-    subprocess.run(command, check=True)
+    # Whoever is killed in between leaves no half of a pair: the private key comes last.
+    with TemporaryDirectory(dir=checkout.lab_dir()) as folder:
+        made = Path(folder) / _key().name
+        engine.program(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "slipway lab", "-f", str(made)])
+        made.with_suffix(".pub").replace(_key().with_suffix(".pub"))
+        made.replace(_key())
 
 
 def _authorize(known: LabHost) -> None:
@@ -234,12 +239,38 @@ def _know(fresh: Sequence[LabHost]) -> None:
     for known in fresh:
         keys = engine.run(["exec", known.container, "sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"])
         lines += [f"{known.address},{known.name} {' '.join(key.split()[:2])}" for key in keys.splitlines()]
-    path.write_text("".join(f"{line}\n" for line in lines))
+    candidate = path.with_suffix(".new")
+    candidate.write_text("".join(f"{line}\n" for line in lines))
+    candidate.replace(path)
 
 
-def port_base(environ: Mapping[str, str]) -> int:
+def _choose_ports(environ: Mapping[str, str]) -> int | None:
+    """The port base of hosts that are about to start, remembered; None where the ports that were asked for are taken."""
+    remembered = checkout.lab_dir() / "ports"
+    if environ.get(PORT_BASE_VARIABLE):
+        base = port_base(environ[PORT_BASE_VARIABLE])
+        taken = [base + port for port in PUBLIC_PORTS if not _port_is_free(base + port)]
+        if taken:
+            print(f"  Port {taken[0]} of this machine is taken: the web server answers at its own address only (see {PORT_BASE_VARIABLE}).")
+            return None
+    else:
+        before = remembered.read_text().strip() if remembered.is_file() else ""
+        base = first_free_base([port_base(before)] if before else [], _port_is_free)
+    remembered.write_text(f"{base}\n")
+    return base
+
+
+def first_free_base(preferred: Sequence[int], is_free: Callable[[int], bool]) -> int:
+    """The first port base with both ports free: a preferred one, else 8000, 8100, ... 63900."""
+    candidates: list[int] = [*preferred, *range(DEFAULT_PORT_BASE, 64000, 100)]
+    for base in candidates:
+        if all(is_free(base + port) for port in PUBLIC_PORTS):
+            return base
+    raise SlipwayError(f"No two ports N+80 and N+443 of this machine are free. Choose N yourself: export {PORT_BASE_VARIABLE}=N")
+
+
+def port_base(written: str) -> int:
     """What is added to 80 and 443 for the ports of this machine that lead to the lab's web server."""
-    written = environ.get(PORT_BASE_VARIABLE) or str(DEFAULT_PORT_BASE)
     highest = 65535 - max(PUBLIC_PORTS)
     if not written.isdigit() or not 1024 <= int(written) <= highest:
         raise SlipwayError(f"{PORT_BASE_VARIABLE} is {written!r}. Allowed: 1024 to {highest}; 80 and 443 are added to it.")

@@ -1,7 +1,7 @@
-"""The network of a lab: one bridge per checkout, on addresses that nothing else on this machine uses."""
+"""The network of a lab: one bridge per lab, on addresses that nothing else on this machine uses."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from slipway import checkout, engine
@@ -9,12 +9,12 @@ from slipway.errors import SlipwayError
 
 LABEL = "slipway.lab"
 VARIABLE = "SLIPWAY_LAB_NETWORK"
-DEFAULT_PREFIX = "10.203.57"  # first three numbers of a /24; inventories/lab and single have the same default
+DEFAULT_PREFIX = "10.203.57"  # first three numbers of a /24; the first that is tried
 
 
 def prefix(environ: Mapping[str, str]) -> str:
-    """The first three numbers of the lab's addresses."""
-    return environ.get(VARIABLE) or DEFAULT_PREFIX
+    """The first three numbers of the lab's addresses: what the variable says, else what the lab chose when it came up."""
+    return environ.get(VARIABLE) or _remembered() or DEFAULT_PREFIX
 
 
 def subnet(chosen: str) -> ipaddress.IPv4Network:
@@ -26,8 +26,17 @@ def subnet(chosen: str) -> ipaddress.IPv4Network:
 
 
 def name() -> str:
-    """The bridge of this checkout."""
-    return f"slipway-{checkout.short_hash()}"
+    """The bridge of this lab."""
+    return f"slipway-{checkout.lab_id()}"
+
+
+def choice_file() -> Path:
+    """Where the prefix is remembered; inventories/lab and single read it too."""
+    return checkout.lab_dir() / "network"
+
+
+def _remembered() -> str:
+    return choice_file().read_text().strip() if choice_file().is_file() else ""
 
 
 def _subnet_of(bridge: str) -> str:
@@ -35,21 +44,45 @@ def _subnet_of(bridge: str) -> str:
     return engine.run(["network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", bridge], check=False).strip()
 
 
-def ensure(wanted: ipaddress.IPv4Network) -> None:
-    """Create the bridge where it is missing; addresses that something else uses are an error that names it."""
-    existing = _subnet_of(name())
-    if existing == str(wanted):
-        return
+def ensure(environ: Mapping[str, str]) -> None:
+    """Create the bridge where it is missing and remember its addresses.
+
+    The variable decides; without it the lab keeps the network it has, takes again the one it had, or takes the first free one.
+    Addresses that were asked for and that something else uses are an error that names it.
+    """
+    existing, wanted = _subnet_of(name()), environ.get(VARIABLE)
+    if existing and wanted and existing != str(subnet(wanted)):
+        raise SlipwayError(f"The lab's network has {existing}, not {subnet(wanted)}. Remove the lab first: slipway lab down")
     if existing:
-        raise SlipwayError(f"The lab's network has {existing}, not {wanted}. Remove the lab first: slipway lab down")
+        chosen = existing.removesuffix(".0/24")
+    else:
+        taken = _taken()
+        chosen = wanted or first_free([_remembered(), DEFAULT_PREFIX], taken)
+        if user := first_overlap(subnet(chosen), taken):
+            raise SlipwayError(
+                f"The lab's network {subnet(chosen)} is in use by {user} ({taken[user]}).\n"
+                f"Choose another one, or let the lab choose by itself: unset {VARIABLE}"
+            )
+        engine.run(["network", "create", "--subnet", str(subnet(chosen)), "--label", f"{LABEL}={checkout.lab_id()}", name()])
+    choice_file().write_text(f"{chosen}\n")
+
+
+def _taken() -> dict[str, str]:
     bridges = engine.run(["network", "ls", "--filter", "driver=bridge", "--format", "{{.Name}}"]).split()
-    taken = {f"the container network {bridge}": _subnet_of(bridge) for bridge in bridges} | routes(Path("/proc/net/route").read_text())
-    if user := first_overlap(wanted, taken):
-        raise SlipwayError(
-            f"The lab's network {wanted} is in use by {user} ({taken[user]}).\n"
-            f"Choose another one for every command of this lab: export {VARIABLE}=10.203.58"
-        )
-    engine.run(["network", "create", "--subnet", str(wanted), "--label", f"{LABEL}={checkout.short_hash()}", name()])
+    return {f"the container network {bridge}": _subnet_of(bridge) for bridge in bridges} | routes(Path("/proc/net/route").read_text())
+
+
+def first_free(preferred: list[str], taken: Mapping[str, str]) -> str:
+    """The first prefix whose addresses nobody uses (name -> subnets): a preferred one, else one of 10.203.0 to 10.203.255."""
+
+    def candidates() -> Iterator[str]:
+        yield from filter(None, preferred)
+        yield from (f"10.203.{(57 + step) % 256}" for step in range(256))
+
+    for candidate in candidates():
+        if not first_overlap(subnet(candidate), taken):
+            return candidate
+    raise SlipwayError(f"No network of 10.203.0 to 10.203.255 is free on this machine. Choose another: export {VARIABLE}=10.57.1")
 
 
 def remove() -> None:

@@ -20,7 +20,7 @@ def distribution(platform: str) -> str:
 
 def up(scenario: str, platforms: Sequence[str], target: Path) -> None:
     """Start the hosts that do not run yet; write `{platform: {container, address}}` to `target` as JSON."""
-    key = f"{checkout.short_hash()}-{scenario}"
+    key = f"{checkout.lab_id()}-{scenario}"
     containers = {platform: f"slipway-{key}-{platform}" for platform in platforms}
     image.ensure(sorted({distribution(platform) for platform in platforms}))
     running = set(engine.run(["ps", "--filter", f"label={LABEL}={key}", "--format", "{{.Names}}"]).split())
@@ -33,5 +33,5 @@ def up(scenario: str, platforms: Sequence[str], target: Path) -> None:
 
 def down(scenario: str) -> None:
     """Remove every host of the scenario, also one that its platforms no longer name."""
-    key = f"{checkout.short_hash()}-{scenario}"
+    key = f"{checkout.lab_id()}-{scenario}"
     host.remove(engine.run(["ps", "--all", "--quiet", "--filter", f"label={LABEL}={key}"]).split())

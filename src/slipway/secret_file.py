@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from slipway import lock
 from slipway.errors import SlipwayError
 
 NAMES = "secret-names.txt"
@@ -19,6 +20,12 @@ def init(inventory: Path) -> list[str]:
 
     Values that are there stay as they are. Values are URL-safe, because they end up in connection URLs.
     """
+    # Two runs that both find a name missing would give it two values.
+    with lock.held("secrets"):
+        return _init(inventory)
+
+
+def _init(inventory: Path) -> list[str]:
     wanted = _wanted(inventory / NAMES)
     target = inventory / "group_vars" / "all" / "secrets.yml"
     text = target.read_text() if target.exists() else ""

@@ -118,15 +118,56 @@ def test_a_resolver_on_loopback_is_not_given_to_a_host(tmp_path: Path, files: li
     assert host.real_resolv_conf(paths) == (None if chosen is None else paths[chosen])
 
 
-@pytest.mark.parametrize(("environ", "base"), [({}, 8000), ({"SLIPWAY_LAB_PORT_BASE": "9000"}, 9000)])
-def test_published_ports_have_a_base(environ: dict[str, str], base: int) -> None:
-    assert lab.port_base(environ) == base
+@pytest.mark.parametrize(
+    ("preferred", "used", "base"),
+    [([], set(), 8000), ([], {8080, 8543}, 8200), ([9000], {8080}, 9000), ([9000], {9443}, 8000)],
+)
+def test_the_first_free_pair_of_ports_is_taken(preferred: list[int], used: set[int], base: int) -> None:
+    assert lab.first_free_base(preferred, lambda port: port not in used) == base
 
 
 @pytest.mark.parametrize("written", ["80", "70000", "x", "-1"])
 def test_a_wrong_port_base_is_refused(written: str) -> None:
     with pytest.raises(SlipwayError, match="SLIPWAY_LAB_PORT_BASE is"):
-        lab.port_base({"SLIPWAY_LAB_PORT_BASE": written})
+        lab.port_base(written)
+
+
+@pytest.mark.parametrize(
+    ("preferred", "taken", "chosen"),
+    [
+        (["", "10.203.57"], {}, "10.203.57"),
+        (["10.203.90", "10.203.57"], {"a": "10.203.57.0/24"}, "10.203.90"),
+        (["10.203.90", "10.203.57"], {"a": "10.203.57.0/24 10.203.90.0/25", "b": "10.203.58.0/23"}, "10.203.60"),
+        (["", "10.203.57"], {"a": "10.203.57.0/24", "b": "10.203.58.0/23 10.203.60.0/22 10.203.64.0/18 10.203.128.0/17"}, "10.203.0"),
+    ],
+)
+def test_the_first_free_network_is_taken(preferred: list[str], taken: dict[str, str], chosen: str) -> None:
+    assert network.first_free(preferred, taken) == chosen
+
+
+def test_a_machine_without_a_free_network_says_so() -> None:
+    with pytest.raises(SlipwayError, match=r"No network of 10\.203\.0 to 10\.203\.255 is free"):
+        network.first_free([""], {"a": "10.0.0.0/8"})
+
+
+def test_every_lab_of_a_checkout_has_names_and_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLIPWAY_LAB", raising=False)
+    plain = (network.name(), checkout.lab_dir(), lab.LabHost("edge1", "10.0.0.1", "debian13", "root", True).container)
+    assert plain == (
+        f"slipway-{checkout.short_hash()}",
+        checkout.root() / ".slipway/labs/main",
+        f"slipway-{checkout.short_hash()}-edge1",
+    )
+    monkeypatch.setenv("SLIPWAY_LAB", "tests")
+    other = (network.name(), checkout.lab_dir(), lab.LabHost("edge1", "10.0.0.1", "debian13", "root", True).container)
+    assert other == (
+        f"slipway-{checkout.short_hash()}-tests",
+        checkout.root() / ".slipway/labs/tests",
+        f"slipway-{checkout.short_hash()}-tests-edge1",
+    )
+    monkeypatch.setenv("SLIPWAY_LAB", "../x")
+    with pytest.raises(SlipwayError, match=r"SLIPWAY_LAB is '\.\./x'"):
+        network.name()
 
 
 def test_two_checkouts_have_different_names(tmp_path: Path) -> None:
