@@ -1,6 +1,10 @@
 """The lab's plan: which hosts, which flags, which network. Nothing here starts a container."""
 
 import ipaddress
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +20,30 @@ def inventory(folder: Path, hosts: str, groups: str = "{}") -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("environ", "first"), [({}, "10.203.57.11"), ({"SLIPWAY_LAB_NETWORK": "10.9.8"}, "10.9.8.11")])
-def test_hosts_addresses_and_groups_are_read(tmp_path: Path, environ: dict[str, str], first: str) -> None:
+@pytest.fixture(autouse=True)
+def lab_folder(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lab that has not chosen anything yet, whatever runs in this checkout."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    if request.node.originalname != "test_every_lab_of_a_checkout_has_names_and_a_folder_of_its_own":
+        monkeypatch.setattr(checkout, "lab_dir", lambda: folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("environ", "remembered", "first"),
+    [
+        ({}, "", "10.203.57.11"),
+        ({}, "10.203.90\n", "10.203.90.11"),
+        ({"SLIPWAY_LAB_NETWORK": "10.9.8"}, "", "10.9.8.11"),
+        ({"SLIPWAY_LAB_NETWORK": "10.9.8"}, "10.203.90\n", "10.9.8.11"),
+        ({"SLIPWAY_LAB_NETWORK": ""}, "10.203.90\n", "10.203.90.11"),
+    ],
+)
+def test_hosts_addresses_and_groups_are_read(
+    tmp_path: Path, lab_folder: Path, environ: dict[str, str], remembered: str, first: str
+) -> None:
+    (lab_folder / "network").write_text(remembered)
     edge = '{ansible_host: "{{ own_lab_network }}.11", lab_image: debian12}'
     app = '{ansible_host: "{{ own_lab_network }}.12", ansible_user: ada}'
     written = f"{{edge1: {edge}, app1: {app}}}"
@@ -50,6 +76,31 @@ def test_a_wrong_network_is_refused(prefix: str) -> None:
 @pytest.mark.parametrize(("name", "kind"), [("lab", 3), ("single", 1)])
 def test_the_inventories_of_this_checkout_are_labs(name: str, kind: int) -> None:
     assert len(lab.read(checkout.root() / "inventories" / name, {}).hosts) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "network"),
+    [
+        ("lab", {}, "10.203.91"),
+        ("lab", {"SLIPWAY_LAB": "tests"}, "10.203.92"),
+        ("single", {"SLIPWAY_LAB": "tests", "SLIPWAY_LAB_NETWORK": "10.9.8"}, "10.9.8"),
+        ("single", {"SLIPWAY_LAB": "new"}, "10.203.57"),
+    ],
+)
+def test_the_inventories_follow_the_labs_choice(tmp_path: Path, name: str, environ: dict[str, str], network: str) -> None:
+    """As Ansible reads them, from a checkout with two labs."""
+    (tmp_path / "inventories").mkdir()
+    (tmp_path / "inventories" / name).symlink_to(checkout.root() / "inventories" / name)
+    for folder, prefix in (("main", "10.203.91"), ("tests", "10.203.92")):
+        (tmp_path / ".slipway/labs" / folder).mkdir(parents=True)
+        (tmp_path / ".slipway/labs" / folder / "network").write_text(f"{prefix}\n")
+    cleaned = {key: value for key, value in os.environ.items() if not key.startswith("SLIPWAY_")}
+    program = Path(sys.executable).parent / "ansible"
+    command = [program, "-i", tmp_path / "inventories" / name, "all", "-m", "ansible.builtin.debug", "-a", "var=ansible_host"]
+    done = subprocess.run(command, cwd=tmp_path, env=cleaned | environ, capture_output=True, text=True, check=False)
+    addresses = re.findall(r'"?ansible_host"?: "?([\d.]+)', done.stdout)
+    assert addresses, done.stdout + done.stderr
+    assert {address.rpartition(".")[0] for address in addresses} == {network}
 
 
 @pytest.mark.parametrize(
