@@ -85,15 +85,22 @@ def drop_in(wanted: dict[str, Any]) -> str:
     ambient = wanted["ambient_capabilities"]
     lines = [MANAGED + "[Service]"]
     lines += [f"# not {name}: {str(reason).strip()}" for name, reason in sorted(exceptions.items())]
-    lines.append("CapabilityBoundingSet=" + " ".join(dict.fromkeys([*wanted["capabilities"], *ambient])))
-    lines.append("AmbientCapabilities=" + " ".join(ambient))
+    # A list that the unit itself began is emptied first: what is not named here is closed.
+    lines += _list("CapabilityBoundingSet", [*wanted["capabilities"], *ambient])
+    lines += _list("AmbientCapabilities", ambient)
     lines += [f"{name}={value}" for name, value in DIRECTIVES.items() if name not in exceptions]
-    lines.append("RestrictAddressFamilies=" + " ".join(FAMILIES[name] for name in wanted["families"] if name in FAMILIES))
-    lines.append("SystemCallFilter=@system-service")
+    lines += _list("RestrictAddressFamilies", [FAMILIES[name] for name in wanted["families"] if name in FAMILIES])
+    lines += _list("SystemCallFilter", ["@system-service"])
     refused = " ".join(name for name in REFUSED_CALLS if name not in exceptions)
     if refused:
         lines.append("SystemCallFilter=~" + refused)
     if "any" not in wanted["networks"]:
-        lines += ["IPAddressDeny=any", "IPAddressAllow=" + " ".join(wanted["networks"])]
+        lines += ["IPAddressDeny=any", *_list("IPAddressAllow", wanted["networks"])]
+    lines += _list("ReadWritePaths", [])
     lines += [f"ReadWritePaths={path}" for path in wanted["write"]]
     return "\n".join(lines) + "\n"
+
+
+def _list(directive: str, values: list[str]) -> list[str]:
+    """Lines that make `values` the whole list."""
+    return [f"{directive}=", *([f"{directive}={' '.join(dict.fromkeys(values))}"] if values else [])]

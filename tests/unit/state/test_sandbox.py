@@ -59,9 +59,12 @@ def test_the_strictest_is_what_nobody_opened() -> None:
         "SystemCallArchitectures=native",
         "SystemCallErrorNumber=EPERM",
         "UMask=0077",
+        "RestrictAddressFamilies=",
         "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+        "SystemCallFilter=",
         "SystemCallFilter=@system-service",
         "SystemCallFilter=~@privileged @resources",
+        "ReadWritePaths=",
     ]
 
 
