@@ -12,8 +12,7 @@ author: Slipway maintainers (@slipway)
 description:
   - One task carries the whole wanted state of one role to the host, in one round trip, and reports item by item what changed and why.
   - "The sections are applied in a fixed order, whatever the order in the task: O(packages), O(groups), O(users), O(directories),
-    O(files),
-    O(validate), O(units)."
+    O(certificates), O(files), O(validate), O(units)."
   - "B(Transaction.) All candidates for O(files) are written beside their destinations and judged by their validators before the first is
     moved into place. Validators run where they see all candidates at their real paths, and nobody else does. When a validator refuses, a
     unit
@@ -192,6 +191,53 @@ options:
             declares are removed, as a secret that was dropped from the inventory must be. Folders in it are left alone.
         type: raw
         default: false
+  certificates:
+    description:
+      - Self-signed certificates with their keys (ECDSA, P-256), made once on the host, so that the key never travels. Where both files
+        are there, they are left as they are. They are files of the transaction as any other, so a configuration that names them can be
+        validated, in check mode too.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions.
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(certificates[].each), V(item) by default.
+        type: str
+      certificate:
+        description: Absolute path of the certificate, which everybody may read. Other names want another path.
+        type: str
+        required: true
+      key:
+        description: Absolute path of the key.
+        type: str
+        required: true
+      names:
+        description: Host names and addresses it is for.
+        type: list
+        elements: str
+        required: true
+      days:
+        description: How long it is valid.
+        type: int
+        default: 3650
+      owner:
+        description: Owner of both files.
+        type: str
+        default: root
+      group:
+        description: Group of both files.
+        type: str
+        default: root
+      mode:
+        description: Quoted octal digits, for the key.
+        type: str
+        default: "0600"
   files:
     description:
       - Files and symbolic links. Each item has exactly one of O(files[].template), O(files[].content), O(files[].source),

@@ -16,7 +16,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-SECTIONS = ("packages", "groups", "users", "directories", "files", "validate", "units")
+SECTIONS = ("packages", "groups", "users", "directories", "certificates", "files", "validate", "units")
 DEFAULT_NAME = "item"
 
 State = dict[str, Any]

@@ -61,6 +61,10 @@ class Engine:
 
     def predict(self) -> None:
         self.recover()
+        if self.want["certificates"]:
+            from . import certificates
+
+            certificates.add_files(self.want)
         if self.patterns or any(want["exclusive"] for want in self.want["directories"]):
             from . import exclusive
 
@@ -69,11 +73,11 @@ class Engine:
         if self.check:
             self.result.update(restarted=self.prediction.restarted, reloaded=self.prediction.reloaded)
 
-    def court(self, changing: dict[str, float]) -> validators.Court:
+    def validation(self, changing: dict[str, float]) -> validators.Validation:
         unproven = self.transaction.unproven()
         wants = [want for want in self.want["files"] if want["path"] in changing]
-        suspected = [want for want in self.want["files"] if want["path"] in unproven and want["path"] not in changing]
-        return validators.Court(validators.jobs(wants, suspected, self.want["validate"]), self.deadline, self.note_validation)
+        earlier = [want for want in self.want["files"] if want["path"] in unproven and want["path"] not in changing]
+        return validators.Validation(validators.jobs(wants, earlier, self.want["validate"]), self.deadline, self.note_validation)
 
     def note_validation(self, name: str, outcome: str) -> None:
         self.prediction.items.append({"section": "validate", "name": name, "changed": False, "reason": outcome, "action": ""})
@@ -83,7 +87,7 @@ class Engine:
             return
         missing = [item["name"] for item in self.prediction.items if item["changed"] and item["section"] in ("packages", "groups", "users")]
         wants = [want for want in self.want["directories"] + self.want["files"] if want["path"] in self.prediction.changing]
-        self.court(self.prediction.changing).in_check_mode(wants, f"{', '.join(missing)} are not there yet" if missing else "")
+        self.validation(self.prediction.changing).in_check_mode(wants, f"{', '.join(missing)} are not there yet" if missing else "")
 
     # -- making it so ------------------------------------------------------------------------------------------------
 
@@ -117,6 +121,10 @@ class Engine:
     def apply(self) -> None:
         self.lasting = any(item["changed"] and item["section"] in ("packages", "groups", "users") for item in self.prediction.items)
         self.result["packages_installed"] = packages.apply(self.want["packages"], self.want["cache_valid_time"], self.deadline)
+        if self.want["certificates"]:
+            from . import certificates
+
+            certificates.complete(self.want)
         for want in self.want["groups"]:
             accounts.apply_group(want, self.deadline)
         for want in self.want["users"]:
@@ -133,7 +141,7 @@ class Engine:
 
     def apply_directories(self) -> None:
         for want in self.want["directories"]:
-            have = files.Seen(want["path"])
+            have = files.OnDisk(want["path"])
             if files.decide_directory(want, have):
                 if want["state"] == "absent":
                     self.transaction.take_away(want["path"], have)
@@ -143,7 +151,7 @@ class Engine:
 
     def apply_files(self) -> None:
         """Stage all, validate all, then swap all."""
-        changes = [(want, have) for want in self.want["files"] if files.decide_file(want, have := files.Seen(want["path"]))]
+        changes = [(want, have) for want in self.want["files"] if files.decide_file(want, have := files.OnDisk(want["path"]))]
         self.changing.update((want["path"], time.time()) for want, _have in changes)
         staged: dict[str, str] = {}
         for want, have in changes:
@@ -155,17 +163,17 @@ class Engine:
             self.transaction.remember(want["path"], have)
         self.transaction.moment = time.time()
         self.transaction.write_journal("forward")
-        court = self.court(self.changing)
-        unasked = court.before_swap([want for want, _have in changes], staged)
+        validation = self.validation(self.changing)
+        unasked = validation.before_swap([want for want, _have in changes], staged)
         self.take_out_units()
         for want, have in changes:
             self.swap(want, have, staged.get(want["path"]))
             self.changing[want["path"]] = time.time()
         for folder in {os.path.dirname(want["path"]) for want, _have in changes}:
             sync_folder(folder)
-        court.after_swap(unasked)
+        validation.after_swap(unasked)
 
-    def swap(self, want: dict[str, Any], have: files.Seen, staged: str | None) -> None:
+    def swap(self, want: dict[str, Any], have: files.OnDisk, staged: str | None) -> None:
         path = want["path"]
         if staged:
             if self.transaction.swap(staged, path) == "in place":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DIFF_LIMIT = 104448  # as ansible's max_diff_size
 
 
-class Seen:
+class OnDisk:
     """One path as it is on the host. kind: none, file, link, directory, other."""
 
     __slots__ = ("gid", "kind", "mode", "mtime_ns", "size", "target", "uid")
@@ -70,7 +70,7 @@ def known_owner_of(want: dict[str, Any]) -> tuple[int, int]:
     return accounts.user_id(want["owner"]) or 0, accounts.group_id(want["group"]) or 0
 
 
-def _ownership(want: dict[str, Any], have: Seen) -> list[str]:
+def _ownership(want: dict[str, Any], have: OnDisk) -> list[str]:
     reasons = []
     for label, name, current, wanted in (
         ("owner", want["owner"], have.uid, accounts.user_id(want["owner"])),
@@ -83,12 +83,12 @@ def _ownership(want: dict[str, Any], have: Seen) -> list[str]:
     return reasons
 
 
-def _mode(want: dict[str, Any], have: Seen) -> list[str]:
+def _mode(want: dict[str, Any], have: OnDisk) -> list[str]:
     mode = int(want["mode"], 8)
     return [] if have.mode == mode else [f"mode {have.mode:04o}, wanted {mode:04o}"]
 
 
-def decide_directory(want: dict[str, Any], have: Seen) -> list[str]:
+def decide_directory(want: dict[str, Any], have: OnDisk) -> list[str]:
     """Why the directory must change; empty when it need not."""
     if want["state"] == "absent":
         if have.kind not in ("none", "directory"):
@@ -103,7 +103,7 @@ def decide_directory(want: dict[str, Any], have: Seen) -> list[str]:
     return _ownership(want, have) + _mode(want, have)
 
 
-def decide_file(want: dict[str, Any], have: Seen) -> list[str]:
+def decide_file(want: dict[str, Any], have: OnDisk) -> list[str]:
     """Why the file must change; empty when it need not. 'content' reasons come first."""
     wanted = kind_of(want)
     if have.kind in ("directory", "other"):
@@ -127,14 +127,14 @@ def decide_file(want: dict[str, Any], have: Seen) -> list[str]:
     return content_reason(want, have) + _ownership(want, have) + _mode(want, have)
 
 
-def content_reason(want: dict[str, Any], have: Seen) -> list[str]:
+def content_reason(want: dict[str, Any], have: OnDisk) -> list[str]:
     if not want["force"]:
         return []
     data = data_of(want)
     return [] if have.size == len(data) and read(want["path"]) == data else ["content differs"]
 
 
-def only_metadata(want: dict[str, Any], have: Seen) -> bool:
+def only_metadata(want: dict[str, Any], have: OnDisk) -> bool:
     """The file itself stays; owner or mode change."""
     wanted = kind_of(want)
     if wanted == "link":
@@ -142,7 +142,7 @@ def only_metadata(want: dict[str, Any], have: Seen) -> bool:
     return wanted == "content" and have.kind == "file" and not content_reason(want, have)
 
 
-def diff(want: dict[str, Any], have: Seen, reasons: list[str]) -> dict[str, str]:
+def diff(want: dict[str, Any], have: OnDisk, reasons: list[str]) -> dict[str, str]:
     """Ansible's diff entry; a secret shows that it changes and nothing else."""
     path = want["path"]
     wanted = "directory" if "link" not in want else kind_of(want)
@@ -173,7 +173,7 @@ def _after(reason: str) -> str:
     return now.split(" ", 1)[0] + " " + wanted
 
 
-def _before(path: str, have: Seen, wanted: str) -> str:
+def _before(path: str, have: OnDisk, wanted: str) -> str:
     if have.kind == "file":
         return f"({have.size} bytes)\n" if have.size > DIFF_LIMIT else shown(read(path))
     return {"link": f"link to {have.target}\n", "directory": "directory\n"}.get(have.kind, "")

@@ -73,11 +73,11 @@ class Prediction:
             if reason:
                 self.show(f"{kind} {want['name']}", reason, action)
 
-    def _paths(self) -> list[tuple[str, dict[str, Any], files.Seen, list[str]]]:
+    def _paths(self) -> list[tuple[str, dict[str, Any], files.OnDisk, list[str]]]:
         found = []
         for section, decide in (("directories", files.decide_directory), ("files", files.decide_file)):
             for want in self.want[section]:
-                have = files.Seen(want["path"])
+                have = files.OnDisk(want["path"])
                 reasons = decide(want, have)
                 found.append((section, want, have, reasons))
                 if reasons:

@@ -97,6 +97,20 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "exclusive": {"type": "raw", "default": False},
         },
     },
+    "certificates": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            **ITEM_KEYS,
+            "certificate": {"type": "str", "required": True},
+            "key": {"type": "str", "required": True, "no_log": False},
+            "names": {"type": "list", "elements": "str", "required": True},
+            "days": {"type": "int", "default": 3650},
+            **_OWNED,
+            "mode": {"type": "str", "default": "0600"},
+        },
+    },
     "files": {
         "type": "list",
         "elements": "dict",
@@ -239,7 +253,7 @@ def _element(rule: dict[str, Any], item: Any, where: str, index: int, problems: 
     if not isinstance(item, dict):
         problems.append(f"{label} must be a dictionary, got {type(item).__name__}")
         return {}
-    name = item.get("path", item.get("name", item.get("exclusive")))
+    name = next((item[key] for key in ("path", "name", "exclusive", "certificate") if key in item), None)
     return _options(rule["options"], item, f"{label} ({name})" if name else label, problems)
 
 
@@ -289,6 +303,8 @@ def _check_meaning(result: dict[str, Any], problems: list[str], origins: tuple[s
         _check_path(item, problems)
     for item in result["directories"]:
         _check_directory(item, problems)
+    for item in result["certificates"]:
+        _check_certificate(item, problems)
     for item in result["files"]:
         _check_file(item, problems, origins)
     for item in result["units"]:
@@ -315,6 +331,17 @@ def _check_directory(item: dict[str, Any], problems: list[str]) -> None:
         problems.append(f"directories ({item['path']}): state absent goes without exclusive")
     elif exclusive:
         item["exclusive"] = "*" if exclusive is True else _plain(exclusive)
+
+
+def _check_certificate(item: dict[str, Any], problems: list[str]) -> None:
+    for key in ("certificate", "key"):
+        _check_path({"path": item[key], "mode": item["mode"]}, problems)
+    if not item["names"]:
+        problems.append(f"certificates ({item['certificate']}): names is empty; allowed: host names and addresses")
+    for name in item["names"]:
+        # a comma or a slash would be read as one more field
+        if not re.fullmatch(r"(\*\.)?[A-Za-z0-9_.:-]+", name):
+            problems.append(f"certificates ({item['certificate']}): names has {name!r}; allowed: host names and addresses")
 
 
 def _check_file(item: dict[str, Any], problems: list[str], possible: tuple[str, ...]) -> None:

@@ -70,7 +70,7 @@ class Transaction:
         os.rename(staged, self.folder + "/journal.json")
         sync_folder(self.folder)
 
-    def remember(self, path: str, have: files.Seen) -> dict[str, Any]:
+    def remember(self, path: str, have: files.OnDisk) -> dict[str, Any]:
         """Keep what is at `path` now, unless an earlier version is already kept."""
         for entry in self.entries:
             if entry["path"] == path:
@@ -112,7 +112,7 @@ class Transaction:
             return "in place"
         return "renamed"
 
-    def make_folder(self, path: str, have: files.Seen, mode: int, uid: int, gid: int) -> None:
+    def make_folder(self, path: str, have: files.OnDisk, mode: int, uid: int, gid: int) -> None:
         if have.kind == "none":
             self.make_parents(path)
         self.remember(path, have)
@@ -125,9 +125,9 @@ class Transaction:
     def make_parents(self, path: str) -> None:
         parent = os.path.dirname(path)
         if not os.path.isdir(parent):
-            self.make_folder(parent, files.Seen(parent), 0o755, 0, 0)
+            self.make_folder(parent, files.OnDisk(parent), 0o755, 0, 0)
 
-    def take_away(self, path: str, have: files.Seen) -> None:
+    def take_away(self, path: str, have: files.OnDisk) -> None:
         """Move a directory aside, within its own folder; `finish` removes it, `put_back` returns it."""
         if os.path.ismount(path):
             raise StepError(f"directories: {path} is a mount point: refused to remove it")
@@ -177,7 +177,7 @@ class Journal:
 
     def changed_paths(self) -> set[str]:
         """Paths that no longer are what was kept: the killed run had got that far."""
-        return {entry["path"] for entry in self.data["entries"] if not _as_kept(entry, files.Seen(entry["path"]))}
+        return {entry["path"] for entry in self.data["entries"] if not _as_kept(entry, files.OnDisk(entry["path"]))}
 
     def clean_temporary(self) -> None:
         for staged in self.data["temporary"]:
@@ -228,7 +228,7 @@ def restore(entries: list[dict[str, Any]], temporary: list[str], folder_times: d
         remove_if_there(staged)
     restored = []
     for entry in reversed(entries):
-        path, have = entry["path"], files.Seen(entry["path"])
+        path, have = entry["path"], files.OnDisk(entry["path"])
         if entry["kind"] == "none":
             changed = _remove_new(path, have)
         elif entry["kind"] == "directory":
@@ -241,7 +241,7 @@ def restore(entries: list[dict[str, Any]], temporary: list[str], folder_times: d
     return restored
 
 
-def _remove_new(path: str, have: files.Seen) -> bool:
+def _remove_new(path: str, have: files.OnDisk) -> bool:
     if have.kind == "none":
         return False
     if have.kind != "directory":
@@ -254,7 +254,7 @@ def _remove_new(path: str, have: files.Seen) -> bool:
     return True
 
 
-def _restore_directory(entry: dict[str, Any], have: files.Seen) -> bool:
+def _restore_directory(entry: dict[str, Any], have: files.OnDisk) -> bool:
     path, changed = entry["path"], False
     if entry.get("aside") and os.path.isdir(entry["aside"]) and have.kind == "none":
         os.rename(entry["aside"], path)
@@ -269,7 +269,7 @@ def _restore_directory(entry: dict[str, Any], have: files.Seen) -> bool:
     return changed
 
 
-def _as_kept(entry: dict[str, Any], have: files.Seen) -> bool:
+def _as_kept(entry: dict[str, Any], have: files.OnDisk) -> bool:
     if entry["kind"] in ("none", "directory"):
         return bool(entry["kind"] == have.kind)
     return (have.kind, have.mtime_ns, have.mode, have.uid, have.gid) == tuple(
@@ -277,7 +277,7 @@ def _as_kept(entry: dict[str, Any], have: files.Seen) -> bool:
     )
 
 
-def _restore_file(entry: dict[str, Any], have: files.Seen) -> bool:
+def _restore_file(entry: dict[str, Any], have: files.OnDisk) -> bool:
     path = entry["path"]
     if _as_kept(entry, have):
         return False

@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 
-from . import files, view
+from . import files, overlay
 from .host import RUN_DIR, Deadline, StepError, command, write_new
 
 TYPE_CHECKING = False
@@ -38,14 +38,14 @@ class Job:
         return not self.supplied and shutil.which(self.argv[0]) is None
 
 
-def jobs(changing: list[dict[str, Any]], suspected: list[dict[str, Any]], trees: list[dict[str, Any]]) -> list[Job]:
-    """Every validator that these files ask for. `suspected` were changed by a run that did not live to prove them."""
+def jobs(changing: list[dict[str, Any]], unproven: list[dict[str, Any]], trees: list[dict[str, Any]]) -> list[Job]:
+    """Every validator that these files ask for. `unproven` were changed by a run that did not live to prove them."""
     found = []
     for want in changing:
         if want["validate"] and want["state"] == "present":
             found.append(Job(f"{want['validate']} ({want['path']})", shlex.split(want["validate"]), [want], True))
     for tree in trees:
-        wants = [want for want in changing + suspected if any(_at_or_below(want["path"], path) for path in tree["files"])]
+        wants = [want for want in changing + unproven if any(_at_or_below(want["path"], path) for path in tree["files"])]
         if wants:
             argv = shlex.split(tree["command"])
             found.append(Job(tree["command"], argv, wants, False, any(want["path"] == argv[0] for want in changing)))
@@ -56,7 +56,7 @@ def _at_or_below(path: str, watched: str) -> bool:
     return path == watched or path.startswith(watched.rstrip("/") + "/")
 
 
-class Court:
+class Validation:
     """Runs the validators of one call. note(name, outcome) takes what is to be reported."""
 
     def __init__(self, found: list[Job], deadline: Deadline, note: Callable[[str, str], None]) -> None:
@@ -65,13 +65,13 @@ class Court:
         self.note = note
 
     def before_swap(self, wants: list[dict[str, Any]], staged: dict[str, str]) -> list[Job]:
-        """Judge what is staged; returns the tree validators that can only be asked after the swap, for want of a private view."""
+        """Judge what is staged; returns the tree validators that can only be asked after the swap, for want of a private overlay."""
         for job in self.jobs:
             if job.missing:
                 raise StepError(f"{_where(job.wants)}: the validator '{job.name}' is not installed on this host", validator=job.name)
         try:
             self._in_view(self.jobs, wants, "")
-        except view.NoViewError:
+        except overlay.NoOverlayError:
             for job in self.jobs:
                 if job.per_file and job.wants[0]["path"] in staged:
                     self._settle(job, self._run(job, staged[job.wants[0]["path"]]), "")
@@ -94,7 +94,7 @@ class Court:
                 there.append(job)
         try:
             self._in_view(there, wants, pending)
-        except view.NoViewError as reason:
+        except overlay.NoOverlayError as reason:
             for job in there:
                 if job.per_file:
                     self._settle(job, self._on_copy(job), pending)
@@ -103,7 +103,7 @@ class Court:
 
     def _in_view(self, found: list[Job], wants: list[dict[str, Any]], pending: str) -> None:
         if found:
-            answers = view.seen_from_inside(wants, lambda: [self._run(job) for job in found])
+            answers = overlay.run_inside(wants, lambda: [self._run(job) for job in found])
             for job, answer in zip(found, answers):
                 self._settle(job, answer, pending)
 

@@ -18,7 +18,7 @@ def wanted(section: str, path: Path, **values: Any) -> dict[str, Any]:
 
 
 def reasons(path: Path, **values: Any) -> list[str]:
-    return files.decide_file(wanted("files", path, **values), files.Seen(str(path)))
+    return files.decide_file(wanted("files", path, **values), files.OnDisk(str(path)))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_directory_is_never_taken_for_a_file(tmp_path: Path) -> None:
 
 def test_directories(tmp_path: Path) -> None:
     def decide(path: Path, **values: Any) -> list[str]:
-        return files.decide_directory(wanted("directories", path, **values), files.Seen(str(path)))
+        return files.decide_directory(wanted("directories", path, **values), files.OnDisk(str(path)))
 
     tmp_path.chmod(0o700)
     assert decide(tmp_path / "new") == ["missing"]
@@ -86,13 +86,13 @@ def test_directories(tmp_path: Path) -> None:
 def test_the_diff_of_a_secret_shows_nothing_of_it(there: Path, values: dict[str, Any]) -> None:
     there.write_text("canary-0\n")
     want = wanted("files", there, secret=True, **values)
-    have = files.Seen(str(there))
+    have = files.OnDisk(str(there))
     shown = files.diff(want, have, files.decide_file(want, have))
     assert "canary" not in str(shown) and shown["before"] != shown["after"]
 
 
 def test_the_diff_shows_content_or_metadata(there: Path) -> None:
-    have = files.Seen(str(there))
+    have = files.OnDisk(str(there))
     changed = wanted("files", there, content="new\n")
     assert files.diff(changed, have, ["content differs"])["before"] == "old\n"
     assert files.diff(changed, have, ["content differs"])["after"] == "new\n"
@@ -100,4 +100,4 @@ def test_the_diff_shows_content_or_metadata(there: Path) -> None:
     shown = files.diff(mode, have, files.decide_file(mode, have))
     assert (shown["before"], shown["after"]) == ("old\nmode 0644\n", "old\nmode 0600\n")
     there.write_bytes(b"\0\1")
-    assert files.diff(changed, files.Seen(str(there)), ["content differs"])["before"] == "(2 bytes)\n"
+    assert files.diff(changed, files.OnDisk(str(there)), ["content differs"])["before"] == "(2 bytes)\n"

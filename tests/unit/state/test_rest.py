@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.slipway.stack.plugins.module_utils.state import accounts, packages, secrets, spec, validators, view
+from ansible_collections.slipway.stack.plugins.module_utils.state import accounts, overlay, packages, secrets, spec, validators
 
 KNOWN = {"nginx": ("installed", "1.0-1"), "old": ("config-files", "0.9"), "half": ("half-configured", "1.0")}
 
@@ -121,4 +121,4 @@ def test_overlays_cover_the_fewest_existing_folders(tmp_path: Path) -> None:
     (tmp_path / "etc/nginx/conf.d").mkdir(parents=True)
     (tmp_path / "srv").mkdir()
     paths = [f"{tmp_path}/{name}" for name in ("etc/nginx/nginx.conf", "etc/nginx/conf.d/a.conf", "etc/nginx/new/deep/b.conf", "srv/c")]
-    assert view.overlay_folders(paths, lambda path: Path(path).is_dir()) == [f"{tmp_path}/etc/nginx", f"{tmp_path}/srv"]
+    assert overlay.overlay_folders(paths, lambda path: Path(path).is_dir()) == [f"{tmp_path}/etc/nginx", f"{tmp_path}/srv"]

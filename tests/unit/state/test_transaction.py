@@ -53,7 +53,7 @@ def change(root: Path, upto: str = "swapped") -> transaction.Transaction:
     )["files"]
     call = transaction.Transaction()
     call.begin()
-    seen = {want["path"]: files.Seen(want["path"]) for want in wants}
+    seen = {want["path"]: files.OnDisk(want["path"]) for want in wants}
     staged = {want["path"]: call.stage(want, *OWNER) for want in wants}
     for path, have in seen.items():
         call.remember(path, have)
@@ -61,7 +61,7 @@ def change(root: Path, upto: str = "swapped") -> transaction.Transaction:
     if upto == "swapped":
         for path, name in staged.items():
             assert call.swap(name, path) == "renamed"
-        call.take_away(f"{root}/folder", files.Seen(f"{root}/folder"))
+        call.take_away(f"{root}/folder", files.OnDisk(f"{root}/folder"))
     return call
 
 
@@ -116,7 +116,7 @@ def test_a_later_call_returns_to_before_the_killed_one(tree: Path) -> None:
     later.adopt(journal, {f"{tree}/file"})
     assert later.unproven()[f"{tree}/file"] == journal.time
     later.begin()
-    later.remember(f"{tree}/file", files.Seen(f"{tree}/file"))  # the killed run's file is not what we return to
+    later.remember(f"{tree}/file", files.OnDisk(f"{tree}/file"))  # the killed run's file is not what we return to
     later.put_back()
     assert snapshot(tree)[f"{tree}/file"] == before
     later.finish()

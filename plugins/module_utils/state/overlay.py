@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 CLONE_NEWNS = 0x00020000
 PR_SET_PDEATHSIG = 1
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
-FOLDER = RUN_DIR + "/view"
-# Overlays on these would hide what every program needs, or the view itself.
+FOLDER = RUN_DIR + "/overlay"
+# Overlays on these would hide what every program needs, or the overlay itself.
 REFUSED = ("/", "/run", "/proc", "/sys", "/dev")
 
 
-class NoViewError(Exception):
+class NoOverlayError(Exception):
     """This host permits no private mounts (an unprivileged container, for instance)."""
 
 
-def seen_from_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any:
+def run_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any:
     """Call `ask` in a child that sees the candidates in place; its answer must be plain data.
 
-    Raises NoViewError when the view cannot be made; the caller then has other ways."""
+    Raises NoOverlayError when the overlay cannot be made; the caller then has other ways."""
     os.makedirs(FOLDER, 0o700, exist_ok=True)
     reader, writer = os.pipe()
     sys.stdout.flush()
@@ -53,7 +53,7 @@ def seen_from_inside(wants: list[dict[str, Any]], ask: Callable[[], Any]) -> Any
     os.waitpid(child, 0)
     answer = json.loads(text or '{"not_possible": "the child was killed"}')
     if "not_possible" in answer:
-        raise NoViewError(answer["not_possible"])
+        raise NoOverlayError(answer["not_possible"])
     return answer["answer"]
 
 
@@ -67,7 +67,7 @@ def _answer(writer: int, parent: int, wants: list[dict[str, Any]], ask: Callable
             return
         _build(libc, wants)
         answer = {"answer": ask()}
-    except (OSError, NoViewError) as error:
+    except (OSError, NoOverlayError) as error:
         answer = {"not_possible": str(error)}
     finally:
         with os.fdopen(writer, "w") as pipe:
@@ -77,9 +77,9 @@ def _answer(writer: int, parent: int, wants: list[dict[str, Any]], ask: Callable
 def _build(libc: Any, wants: list[dict[str, Any]]) -> None:
     folders = overlay_folders([want["path"] for want in wants], os.path.isdir)
     if any(folder in REFUSED for folder in folders):
-        raise NoViewError("candidates directly in {}".format(", ".join(folders)))
+        raise NoOverlayError("candidates directly in {}".format(", ".join(folders)))
     if libc.unshare(CLONE_NEWNS) != 0:
-        raise NoViewError("unshare: " + os.strerror(ctypes.get_errno()))
+        raise NoOverlayError("unshare: " + os.strerror(ctypes.get_errno()))
     _mount(libc, "none", "/", "", MS_REC | MS_PRIVATE)
     _mount(libc, "tmpfs", FOLDER, "tmpfs", 0, "mode=0700")
     for number, folder in enumerate(folders):
@@ -130,7 +130,7 @@ def _mount_points() -> list[str]:
 def _place(want: dict[str, Any]) -> None:
     path = want["path"]
     uid, gid = files.known_owner_of(want)
-    have = files.Seen(path)
+    have = files.OnDisk(path)
     kind = "directory" if "link" not in want else files.kind_of(want)
     if want["state"] == "absent":
         if have.kind == "directory":
@@ -156,4 +156,4 @@ def _place(want: dict[str, Any]) -> None:
 def _mount(libc: Any, source: str, target: str, kind: str, flags: int, options: str = "") -> None:
     arguments = [os.fsencode(text) if text else None for text in (source, target, kind)]
     if libc.mount(*arguments, ctypes.c_ulong(flags), os.fsencode(options) if options else None) != 0:
-        raise NoViewError(f"mount {source} on {target}: {os.strerror(ctypes.get_errno())}")
+        raise NoOverlayError(f"mount {source} on {target}: {os.strerror(ctypes.get_errno())}")
