@@ -405,7 +405,7 @@ def _check_unit_pattern(item: dict[str, Any], problems: list[str]) -> None:
 
 
 def _write_sandboxes(result: dict[str, Any], problems: list[str]) -> None:
-    """Turn each unit's `sandbox` into a drop-in among the files, on which the unit restarts."""
+    """Turn each unit's `sandbox` into a drop-in among the files, on which a service restarts."""
     written: dict[str, str] = {}
     for unit in result["units"]:
         wanted = unit["sandbox"]
@@ -419,4 +419,5 @@ def _write_sandboxes(result: dict[str, Any], problems: list[str]) -> None:
         elif written[path] != content:
             problems.append(f"units ({unit['name']}): its sandbox differs from that of another instance; {path} serves all of them")
         written[path] = content
-        unit["restart_on"].append(path)
+        if unit["state"] == "started":  # a job that a timer starts takes its next run
+            unit["restart_on"].append(path)

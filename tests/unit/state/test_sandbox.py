@@ -18,7 +18,7 @@ def lines(**sandbox: Any) -> list[str]:
 
 
 def test_the_instances_of_a_template_share_one_drop_in_and_restart_on_it() -> None:
-    units = [{"name": f"api@{port}.service", "sandbox": {"write": ["/var/lib/api"]}} for port in (8000, 8001)]
+    units = [{"name": f"api@{port}.service", "state": "started", "sandbox": {"write": ["/var/lib/api"]}} for port in (8000, 8001)]
     done = spec.normalise({"units": units})
     assert [file["path"] for file in done["files"]] == ["/etc/systemd/system/api@.service.d/slipway-sandbox.conf"]
     assert [unit["restart_on"] for unit in done["units"]] == [["/etc/systemd/system/api@.service.d/slipway-sandbox.conf"]] * 2
@@ -27,6 +27,11 @@ def test_the_instances_of_a_template_share_one_drop_in_and_restart_on_it() -> No
 def test_an_ordinary_unit_has_its_own_drop_in() -> None:
     done = spec.normalise({"units": [{"name": "nginx.service", "sandbox": {}}]})
     assert [file["path"] for file in done["files"]] == ["/etc/systemd/system/nginx.service.d/slipway-sandbox.conf"]
+
+
+def test_a_job_that_a_timer_starts_is_not_restarted() -> None:
+    (unit,) = payload()["units"]
+    assert unit["restart_on"] == ["/etc/x"]
 
 
 def test_the_strictest_is_what_nobody_opened() -> None:
