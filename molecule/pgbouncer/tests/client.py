@@ -40,8 +40,8 @@ def through(address: str, work: Pooled, user: str = "shop", **options: Any) -> A
     return asyncio.run(run())
 
 
-def console(host: Host, statement: str, user: str = "postgres") -> str:
-    return host.check_output(f"runuser -u {user} -- psql -XAtq -h /run/postgresql -p 6432 pgbouncer -c %s", statement)
+def console(host: Host, statement: str, user: str = "pgbouncer") -> str:
+    return host.check_output(f"runuser -u {user} -- psql -XAtq -h /run/pgbouncer -p 6432 pgbouncer -c %s", statement)
 
 
 async def many_queries(pool: asyncpg.Pool) -> int:

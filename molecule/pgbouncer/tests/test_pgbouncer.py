@@ -31,7 +31,7 @@ def test_asyncpg_shares_few_connections(host: Host, platform: str, address: str)
 def wait_for_answer(host: Host) -> None:
     """PgBouncer 1.18 may die of many clients that break off at once ("bad client state"); systemd starts it again."""
     deadline = time.monotonic() + 15
-    while host.run("runuser -u postgres -- psql -XAtq -h /run/postgresql -p 6432 pgbouncer -c 'show version'").rc != 0:
+    while host.run("runuser -u pgbouncer -- psql -XAtq -h /run/pgbouncer -p 6432 pgbouncer -c 'show version'").rc != 0:
         assert time.monotonic() < deadline
         time.sleep(0.5)
 
@@ -84,6 +84,7 @@ def test_both_hops_are_encrypted(host: Host, address: str, platform: str) -> Non
         ("shop", PASSWORDS["shop"], "postgres"),
         ("postgres", "", "shop"),
         ("postgres", "", "pgbouncer"),
+        ("pgbouncer", "", "pgbouncer"),
         ("prometheus", "", "pgbouncer"),
         ("prometheus", "", "shop"),
         ("pgbouncer_auth", POOLER, "shop"),
@@ -98,9 +99,9 @@ def test_refused(address: str, user: str, password: str, database: str) -> None:
 def test_console_is_for_system_users_of_the_same_name(host: Host) -> None:
     host.run_test("id prometheus || useradd --system prometheus")
     assert "PgBouncer" in console(host, "show version") + console(host, "show version", "prometheus")
-    assert host.run("runuser -u prometheus -- psql -h /run/postgresql -p 6432 pgbouncer -c shutdown").rc != 0
-    assert host.run("runuser -u nobody -- psql -h /run/postgresql -p 6432 -U prometheus pgbouncer -c 'show version'").rc != 0
-    assert host.run("runuser -u nobody -- psql -h /run/postgresql -p 6432 -U shop shop -c 'select 1'").rc != 0
+    assert host.run("runuser -u prometheus -- psql -h /run/pgbouncer -p 6432 pgbouncer -c shutdown").rc != 0
+    assert host.run("runuser -u nobody -- psql -h /run/pgbouncer -p 6432 -U prometheus pgbouncer -c 'show version'").rc != 0
+    assert host.run("runuser -u nobody -- psql -h /run/pgbouncer -p 6432 -U shop shop -c 'select 1'").rc != 0
 
 
 def test_a_new_password_needs_nothing_here(host: Host, address: str, platform: str) -> None:
@@ -126,7 +127,7 @@ def test_file_limit_and_sandbox(host: Host, platform: str) -> None:
 
 def test_secrets_are_nowhere_else(host: Host) -> None:
     for path in CONFIGURATION:
-        assert (host.file(path).user, host.file(path).group, oct(host.file(path).mode)) == ("root", "postgres", "0o640")
+        assert (host.file(path).user, host.file(path).group, oct(host.file(path).mode)) == ("root", "pgbouncer", "0o640")
     found = host.run(f"grep -rlsF {POOLER} /etc /var/log /var/lib/slipway /usr/local").stdout.split()
     assert found == ["/etc/pgbouncer/userlist.txt"]
     for secret in (POOLER, PASSWORDS["shop"]):

@@ -80,7 +80,7 @@ def metrics(port: int) -> str:
     """One answer. With PgBouncer away it says only that: `pgbouncer_up 0`."""
     found = []
     try:
-        connection = psycopg2.connect(host="/run/postgresql", port=port, dbname="pgbouncer", connect_timeout=5)
+        connection = psycopg2.connect(host="/run/pgbouncer", port=port, dbname="pgbouncer", connect_timeout=5)
         try:
             connection.autocommit = True  # the console knows no transactions
             with connection.cursor(cursor_factory=RealDictCursor) as cursor:
