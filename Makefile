@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SETUP := scripts/setup
 
-.PHONY: help demo demo-down test mutations lint unit contract example gcp molecule e2e faults bench docs requirements setup engine
+.PHONY: help demo demo-down test test-changed mutations lint unit contract example gcp molecule e2e faults bench docs requirements setup engine
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -26,6 +26,9 @@ molecule: engine ## one role on real hosts: make molecule ROLE=redis (all roles 
 e2e faults: engine  ## one layer: make e2e
 	@tests/run $@
 
+test-changed: engine ## what the difference from main can break, in minutes
+	@tests/run --changed
+
 mutations: setup ## break the product in known places, and see which test notices (ONLY=word: some of them)
 	@tests/mutations/run $(if $(ONLY),--only '$(ONLY)')
 
@@ -41,8 +44,8 @@ setup:           ## .venv from the pinned requirements
 engine: setup    ## a running container engine and the base images
 	@.venv/bin/slipway engine && .venv/bin/slipway image
 
-requirements:    ## pin the newest versions that pyproject.toml allows, with hashes
+requirements: setup ## pin the newest versions that pyproject.toml allows, with hashes
 	@for name in run dev; do \
-	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --custom-compile-command "make requirements" $$([ $$name = dev ] && echo "--extra dev -c requirements/run.txt") \
 	    pyproject.toml -o requirements/$$name.txt || exit 1; done

@@ -93,7 +93,7 @@ def module_pages() -> dict[Path, str]:
     """A page for each Google Cloud module, from its own documentation, and the table of them all."""
     folder, found = ROOT / "docs/gcp/modules", {}
     table = ["# The Google Cloud modules", "", "Written by `make docs`.", ""]
-    table += ["| module | what it manages | options of its own | lines with documentation |", "|---|---|---|---|"]
+    table += ["| module | what it manages | options of its own |", "|---|---|---|"]
     for file in sorted((ROOT / "plugins/modules").glob("gcp_*.py")):
         text = file.read_text()
         parts = {
@@ -126,8 +126,7 @@ def module_pages() -> dict[Path, str]:
             f"| `{name}` | {value['type']} | {plain(value['description'])} |" for name, value in (yaml.safe_load(returned) or {}).items()
         ]
         found[folder / f"{file.stem}.md"] = "\n".join(lines) + "\n"
-        count = len(text.splitlines())
-        table.append(f"| [{file.stem}](modules/{file.stem}.md) | {plain(about['short_description'])} | {len(options)} | {count} |")
+        table.append(f"| [{file.stem}](modules/{file.stem}.md) | {plain(about['short_description'])} | {len(options)} |")
     return found | {folder.with_suffix(".md"): "\n".join(table) + "\n"}
 
 

@@ -23,6 +23,9 @@ EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 
 
+playbook.without_molecules_settings()
+
+
 def _scenario_hosts() -> dict[str, dict[str, str]]:
     return json.loads((EPHEMERAL / "hosts.json").read_text())
 
@@ -51,9 +54,8 @@ def converge(hosts: Hosts) -> Converge:
     """`converge("--check", some_variable=2)` plays converge.yml on all hosts in one process; `play=` another file."""
 
     def run(*options: str, play: str = "converge.yml", **variables: Any) -> playbook.Run:
-        inventory = os.environ["MOLECULE_INVENTORY_FILE"]
-        arguments = ["-i", inventory, "--limit", ",".join(hosts), "-e", json.dumps(variables), *options, SCENARIO / play]
-        return playbook.finish(playbook.start(arguments, EPHEMERAL / "ansible.cfg", SCENARIO), hosts)
+        arguments = ["-i", os.environ["MOLECULE_INVENTORY_FILE"], "--limit", ",".join(hosts), *options]
+        return playbook.run(SCENARIO / play, arguments, EPHEMERAL / "ansible.cfg", SCENARIO, hosts, **variables)
 
     return run
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import playbook
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+TIME_LIMIT = 60  # seconds for one command
 
 
 class OverSsh:
@@ -25,12 +26,13 @@ class OverSsh:
 
     def ssh(self, platform: str, command: str, *options: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
         """One command on one host, or the refusal."""
-        argv = ["ssh", *self._options(platform), "-i", str(self.key), "-o", "ConnectTimeout=5", *options]
+        # It never asks: who is refused is refused, at once.
+        argv = ["ssh", *self._options(platform), "-i", str(self.key), "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", *options]
         argv += [f"{user or self.user}@{self.address(platform)}", command]
-        return subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=TIME_LIMIT)
 
-    def start(self, role: str, **variables: object) -> subprocess.Popen[str]:
-        """Begin to run a role on all hosts; the caller waits."""
+    def _play(self, role: str, variables: dict[str, object]) -> tuple[Path, list[str | Path]]:
+        """The playbook, and the arguments of ansible-playbook."""
         play = [{"hosts": "all", "become": True, "gather_facts": True, "roles": [f"slipway.stack.{role}"]}]
         inventory = {
             platform: {
@@ -44,9 +46,12 @@ class OverSsh:
         }
         for name, content in (("play.yml", play), ("variables.json", variables), ("hosts.json", {"all": {"hosts": inventory}})):
             (self.folder / name).write_text(json.dumps(content))
-        arguments = ["-i", self.folder / "hosts.json", "-e", f"@{self.folder}/variables.json", self.folder / "play.yml"]
-        return playbook.start(arguments, CHECKOUT / "ansible.cfg", CHECKOUT)
+        return self.folder / "play.yml", ["-i", self.folder / "hosts.json", "-e", f"@{self.folder}/variables.json"]
+
+    def start(self, role: str, **variables: object) -> subprocess.Popen[str]:
+        """Begin to run a role on all hosts, for a test that ends it half-way."""
+        return playbook.start(*self._play(role, variables), CHECKOUT / "ansible.cfg", CHECKOUT)
 
     def run(self, role: str, **variables: object) -> playbook.Run:
         """Run a role on all hosts."""
-        return playbook.finish(self.start(role, **variables), self.hosts)
+        return playbook.run(*self._play(role, variables), CHECKOUT / "ansible.cfg", CHECKOUT, self.hosts)

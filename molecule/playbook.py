@@ -1,16 +1,17 @@
 """Playbooks as tests run them: one process for all hosts of the scenario, then what it said and did to each of them."""
 
 import os
-import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from testinfra.host import Host
 
-RESULT = re.compile(r"[a-z.]+: \[([^] ]+)[^]]*\]")
-RECAP = re.compile(r"^(\S+) +: ok=\d+ +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
+from slipway import play
+
+TIME_LIMIT = 300  # seconds
 
 
 @dataclass(frozen=True)
@@ -33,49 +34,36 @@ Converge = Callable[..., Run]
 Hosts = Mapping[str, Host]
 
 
-def finish(process: subprocess.Popen[str], hosts: Iterable[str]) -> Run:
-    """Wait for ansible-playbook, and read what it printed."""
-    output, errors = process.communicate(timeout=300)
-    recap = {name: (int(changed), int(unreachable) + int(failed)) for name, changed, unreachable, failed in RECAP.findall(output)}
+def run(playbook: Path, arguments: Sequence[str | Path], configuration: Path, folder: Path, hosts: Iterable[str], **variables: Any) -> Run:
+    """Play to the end, and say what it did to each of the hosts."""
+    done = play.run(playbook, *arguments, folder=folder, environment=environment(configuration), variables=variables, time_limit=TIME_LIMIT)
     return Run(
-        code=process.returncode,
-        output=_words(output + errors),
-        told={name: _words("\n".join(lines)) for name, lines in _by_host(output, hosts).items()},
-        changed={name for name, (changed, _) in recap.items() if changed},
-        failed={name for name, (_, failed) in recap.items() if failed},
+        code=done.code,
+        output=_words(done.output),
+        told={name: _words(done.told[name]) for name in hosts},
+        changed={name for name, number in done.changed.items() if number},
+        failed={name for name, number in done.failed.items() if number},
     )
 
 
-def start(arguments: Sequence[str | Path], configuration: Path, folder: Path) -> subprocess.Popen[str]:
-    """Begin to play; `finish` waits."""
-    # Molecule's own settings are for its own steps.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_") or name == "ANSIBLE_HOME"}
-    environment |= {"ANSIBLE_CONFIG": str(configuration), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DEPRECATION_WARNINGS": "0"}
-    environment["ANSIBLE_DISPLAY_FAILED_STDERR"] = "0"  # results in order, whatever Molecule's ansible.cfg says
-    return subprocess.Popen(
-        ["ansible-playbook", *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(playbook: Path, arguments: Sequence[str | Path], configuration: Path, folder: Path) -> subprocess.Popen[str]:
+    """Begin to play, for a test that ends it half-way."""
+    command = ["ansible-playbook", *arguments, playbook]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=environment(configuration), text=True, start_new_session=True, **pipes)
+
+
+def environment(configuration: Path) -> dict[str, str]:
+    """The tests' own; conftest.py has taken Molecule's settings away, which are for its own steps."""
+    quiet = {"ANSIBLE_DEPRECATION_WARNINGS": "0", "ANSIBLE_DISPLAY_FAILED_STDERR": "0"}
+    return play.environment(configuration, quiet)
+
+
+def without_molecules_settings() -> None:
+    """Ansible's home stays: it is the checkout's."""
+    for name in [name for name in os.environ if name.startswith("ANSIBLE_") and name != "ANSIBLE_HOME"]:
+        del os.environ[name]
 
 
 def _words(text: str) -> str:
     return " ".join(text.split()).replace("''", "'")
-
-
-def _by_host(output: str, hosts: Iterable[str]) -> dict[str, list[str]]:
-    """Each host's lines: the result, what is indented below it, and the difference printed above it."""
-    found: dict[str, list[str]] = {name: [] for name in hosts}
-    current: list[str] | None = None
-    above: list[str] = []
-    for line in output.splitlines():
-        if line.startswith(("PLAY ", "TASK ", "RUNNING HANDLER ")):
-            current, above = None, []
-        elif result := RESULT.match(line):
-            current = found.setdefault(result[1], [])
-            current += [*above, line]
-            above = []
-        elif current is not None and (not line or line.startswith("    ")):
-            current.append(line)
-        else:
-            current = None
-            above.append(line)
-    return found

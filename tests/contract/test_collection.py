@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.site import BIN, ROOT
+from tests.lab import BIN, ROOT
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.site import ROOT
+from tests.lab import ROOT
 
 
 def test_no_page_is_stale() -> None:

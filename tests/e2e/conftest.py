@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.site import Site
+from tests.lab import Site
 
 
 @pytest.fixture(scope="module")

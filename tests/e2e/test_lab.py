@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.site import BIN, ROOT, Run, Site, eventually, request
+from tests.lab import BIN, ROOT, Run, Site, eventually, request
 
 NAME = "orders.lab.test"
 
@@ -60,14 +60,14 @@ def test_no_secret_was_printed(lab: Site, runs: dict[str, Run]) -> None:
 def test_an_order_goes_all_the_way(lab: Site, url: str) -> None:
     """HTTPS -> row in PostgreSQL -> finished Celery task -> cached read from Redis -> counter in Prometheus."""
     created = request(f"{url}/orders", NAME, {"customer": "ada", "items": [{"sku": "book-1", "quantity": 2, "price_cents": 1250}]})
-    assert created.status == 201, created.body
+    assert created.status_code == 201, created.text
     number = created.json()["id"]
 
     def finished() -> Any:
         answer = request(f"{url}/orders/{number}", NAME)
-        return answer.status == 200 and answer.json()["status"] not in {"pending", "processing"} and answer
+        return answer.status_code == 200 and answer.json()["status"] not in {"pending", "processing"} and answer
 
-    assert eventually(finished, 60), request(f"{url}/orders/{number}", NAME).body
+    assert eventually(finished, 60), request(f"{url}/orders/{number}", NAME).text
     cached = [request(f"{url}/orders/{number}", NAME).headers.get("x-cache") for _ in range(3)]
     assert "hit" in cached
     row = lab.shell("data1", f"sudo -u postgres psql -AtX orders -c \"select status from orders where id::text = '{number}'\"")
@@ -92,7 +92,7 @@ def test_every_target_is_up(lab: Site) -> None:
 def test_exactly_the_flows_connect(lab: Site) -> None:
     """Derived from the wiring: every host tries every known port of every other."""
     listing = lab.play("-e", f"wiring_pairs_file={lab.logs}/pairs.yml", playbook="tests/e2e/pairs.yml").succeeded()
-    assert listing.status == 0
+    assert listing.code == 0
     pairs = yaml.safe_load((lab.logs / "pairs.yml").read_text())
     seen = {}
     for source in lab.hosts():
@@ -126,7 +126,7 @@ def test_the_outside_sees_only_the_public_ports(lab: Site) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/health/test/database"])
 def test_internal_paths_are_closed_to_the_public(url: str, path: str) -> None:
     """NX-07, MX-63."""
-    assert request(f"{url}{path}", NAME).status in {403, 404}
+    assert request(f"{url}{path}", NAME).status_code in {403, 404}
 
 
 def test_no_secret_is_world_readable_on_the_hosts(lab: Site, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:
         "wiring_extra_flows": [{"to": "postgresql", "from": ["api"]}],
     }
     run = lab.play("-e", yaml.safe_dump(bad, default_flow_style=True, width=10000))
-    assert run.status != 0
+    assert run.code != 0
     for sentence in (
         "redis_prot is a name that no role knows",
         "nginx_tls_mode is 'sometimes'",
@@ -175,7 +175,7 @@ def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:
 def test_pools_beyond_max_connections_are_refused(lab: Site) -> None:
     """PB-06, PG-11."""
     run = lab.play("-e", '{"postgres_max_connections": 20}')
-    assert run.status != 0
+    assert run.code != 0
     assert (
         "pgbouncer_default_pool_size is 20: 1 pooler(s) x 1 database-user pair(s) x (20 + reserve 5) + 3 direct = 28 connections"
         in run.output

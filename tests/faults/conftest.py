@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.site import Site, slipway
+from tests.lab import Site, slipway
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.site import Run, Site, eventually, request
+from tests.lab import Run, Site, eventually, request
 
 NAME = "orders.lab.test"
 FOREIGN = Path(__file__).parent / "third_party.yml"
@@ -44,7 +44,7 @@ def test_no_unit_failed_and_nothing_is_left_half_done(single: Site) -> None:
 
 def test_the_application_answers(single: Site, url: str) -> None:
     created = request(f"{url}/orders", NAME, {"customer": "ada", "items": [{"sku": "book-1", "quantity": 1, "price_cents": 900}]})
-    assert created.status == 201, created.body
+    assert created.status_code == 201, created.text
     assert eventually(lambda: request(f"{url}/orders/{created.json()['id']}", NAME).json()["status"] not in {"pending", "processing"}, 60)
 
 
@@ -59,8 +59,8 @@ def test_an_application_nobody_here_wrote(single: Site, url: str) -> None:
     """The role knows nothing of the example: a third-party ASGI application from PyPI, by variables alone."""
     variables = yaml.safe_load(FOREIGN.read_text())
     single.play("-e", f"@{FOREIGN}", playbook="playbooks/app.yml").succeeded()
-    answer = eventually(lambda: (found := request(f"{url}{variables['own_path']}", NAME)).status == 200 and found, 30)
+    answer = eventually(lambda: (found := request(f"{url}{variables['own_path']}", NAME)).status_code == 200 and found, 30)
     assert answer
-    assert variables["own_expected"] in answer.body
+    assert variables["own_expected"] in answer.text
     again = single.play("-e", f"@{FOREIGN}", playbook="playbooks/app.yml").succeeded()
     assert sum(again.changed.values()) == 0, again.tasks_changed()

@@ -5,15 +5,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from slipway import play as playing
 from tests.gcp.interpreter import quick_python
 from tests.gcp_server.crud import UNWATCHED_SECONDS
 from tests.gcp_server.server import GoogleServer
@@ -95,31 +91,20 @@ def play(
     server: GoogleServer, folder: Path, tasks: list[Json], environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()
 ) -> dict[str, Step]:
     """Run the tasks in one ansible-playbook and return each by name."""
-    file = folder / "play.yml"
     header = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"ansible_python_interpreter": quick_python()}}
-    file.write_text(yaml.safe_dump([{**header, "tasks": tasks}], sort_keys=False))
     first = len(server.world.requests)
-    run = subprocess.run(
-        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(file), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,  # a busy machine takes its time
-        env={**os.environ, **server.environment(), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", **(environment or {})},
-    )
-    (folder / "output.txt").write_text(run.stdout + run.stderr)
-    start = run.stdout.find("\n{\n" if not run.stdout.startswith("{") else "{\n")
-    assert start >= 0, run.stdout + run.stderr
-    report, _end = json.JSONDecoder().raw_decode(run.stdout[start:].lstrip())
-    steps = {}
-    for entry in report["plays"][0]["tasks"]:
-        steps[entry["task"]["name"]] = Step(entry["hosts"]["localhost"])
+    variables = playing.environment(ROOT / "ansible.cfg", {**server.environment(), **(environment or {})})
+    # a busy machine takes its time
+    run = playing.run([{**header, "tasks": tasks}], "-i", "localhost,", *arguments, folder=ROOT, environment=variables, time_limit=300)
+    output = run.output + json.dumps([result.values for result in run.results])
+    (folder / "output.txt").write_text(output)
+    assert run.results, output
+    steps = {result.task: Step(dict(result.values)) for result in run.results}
     for request in server.world.requests[first:]:
         for name, step in steps.items():
             if request.token == token(name):
                 step.requests.append(request)
-    assert "Traceback" not in run.stdout + run.stderr, run.stdout + run.stderr
+    assert "Traceback" not in output, output
     return steps
 
 

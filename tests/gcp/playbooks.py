@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from slipway import play
 from tests.gcp.interpreter import quick_python
 from tests.gcp_server.server import GoogleServer
 from tests.gcp_server.world import ApiError
@@ -62,48 +62,37 @@ class Run:
 
 
 def playbook(server: GoogleServer, name: str, inventories: list[Path], target: str, *arguments: str, **variables: Any) -> Run:
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), str(ROOT / "playbooks/gcp" / f"{name}.yml"), "--diff"]
-    for inventory in inventories:
-        command += ["-i", str(inventory)]
-    environment = {
-        **os.environ,
+    extra = {
         **server.environment(),
         **{variable: f"{CANARY}-{variable.lower()}" for variable in OUTSIDE},
         "GOOGLE_OAUTH_ACCESS_TOKEN": "test-token-of-playbooks",
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         "ANSIBLE_FORKS": "5",
+        **variables.pop("environment", {}),
     }
-    for variable in ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"):
-        environment.pop(variable, None)
-    environment |= variables.pop("environment", {})
+    environment = play.environment(ROOT / "ansible.cfg", extra)
     kill_when: Callable[[], bool] | None = variables.pop("kill_when", None)
+    file = ROOT / "playbooks/gcp" / f"{name}.yml"
+    options = ["--diff", *(word for inventory in inventories for word in ("-i", str(inventory))), *arguments]
+    variables["target"] = target
+    if kill_when:
+        return killed(["ansible-playbook", str(file), *options, "-e", json.dumps(variables)], environment, kill_when)
+    done = play.run(file, *options, folder=ROOT, environment=environment, variables=variables, time_limit=600)
+    assert done.results, done.output
+    results = [(result.task, result.host, dict(result.values)) for result in done.results]
+    # Whatever may not be seen must not be in a result either.
+    return Run(done.code, done.output + json.dumps(results), results)
+
+
+def killed(command: list[str], environment: dict[str, str], when: Callable[[], bool]) -> Run:
+    """SIGKILL to the playbook and its children as soon as `when` is true."""
     run = subprocess.Popen(
-        [*command, "-e", json.dumps({"target": target, **variables}), *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
     )
-    if kill_when:
-        while run.poll() is None and not kill_when():
-            time.sleep(0.1)
-        os.killpg(run.pid, signal.SIGKILL)
-    stdout, stderr = run.communicate(timeout=600)
-    output = stdout + stderr
-    if kill_when:
-        return Run(run.returncode, output)
-    start = re.search(r"^\{$", stdout, re.MULTILINE)
-    assert start, output
-    report, _end = json.JSONDecoder().raw_decode(stdout[start.start() :])
-    results = [
-        (entry["task"]["name"], host, result)
-        for play in report["plays"]
-        for entry in play["tasks"]
-        for host, result in entry["hosts"].items()
-    ]
-    return Run(run.returncode, output, results)
+    while run.poll() is None and not when():
+        time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGKILL)
+    output, _ = run.communicate(timeout=600)
+    return Run(run.returncode, output)
 
 
 class Backend:

@@ -1,7 +1,6 @@
 """A private PostgreSQL, Redis and pgbouncer (transaction mode, three server connections), and the application's processes."""
 
 import hashlib
-import json
 import os
 import pwd
 import shutil
@@ -10,13 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 PROJECT = Path(__file__).parents[1]
 PASSWORD = "pw-3f9c1e7ad2"
@@ -102,16 +101,10 @@ class Answer:
 
 def call(port: int, path: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 15) -> Answer:
     """Send one request; the body is JSON both ways where the answer says so."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"} | (headers or {}))
-    try:
-        response = urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        response = error
-    with response:
-        text = response.read().decode()
-        parsed = json.loads(text) if response.headers.get_content_type() == "application/json" else text
-        return Answer(response.status, response.headers, parsed)
+    method = "GET" if body is None else "POST"
+    response = httpx.request(method, f"http://127.0.0.1:{port}{path}", json=body, headers=headers, timeout=timeout)
+    is_json = response.headers.get("content-type", "").startswith("application/json")
+    return Answer(response.status_code, response.headers, response.json() if is_json else response.text)
 
 
 @dataclass

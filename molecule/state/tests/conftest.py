@@ -10,28 +10,23 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from slipway import play
+
 SCENARIO = Path(__file__).resolve().parent.parent
 Arguments = dict[str, Any]
 
 
 class Run:
-    """One ansible-playbook process. `result` is the engine's, `output` all that Ansible printed."""
+    """What a playbook of engine tasks did: `result` is that of the first, `output` all that Ansible printed."""
 
-    def __init__(self, process: subprocess.Popen[str], results: Path) -> None:
-        self.process = process
-        self.results = results
-
-    def wait(self) -> "Run":
-        self.output, _ = self.process.communicate(timeout=180)
-        return self
+    def __init__(self, done: play.Run) -> None:
+        self.output = done.output
+        self.results = [dict(result.values) for result in done.results]
 
     @property
     def result(self) -> Arguments:
-        return self.results_of_all()[0]
-
-    def results_of_all(self) -> list[Arguments]:
-        assert self.results.exists(), self.output
-        return json.loads(self.results.read_text())
+        assert self.results, self.output
+        return self.results[0]
 
     def items(self, *, changed_only: bool = True) -> list[tuple[str, str, str]]:
         """(section, name, action) of what changed, without validations."""
@@ -48,50 +43,35 @@ class Engine:
     def __init__(self, host: Host, folder: Path) -> None:
         self.host = host
         self.folder = folder
-        self.count = 0
+        self.arguments = ["-i", f"{host.backend.name},"]
+        self.environment = play.environment(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "ansible.cfg")
         for name in ("templates", "files"):
             (folder / name).symlink_to(SCENARIO / name)
 
     def __call__(self, *, check: bool = False, options: tuple[str, ...] = (), task: Arguments | None = None, **arguments: Any) -> Run:
-        return self.start(check=check, options=options, task=task, **arguments).wait()
-
-    def start(self, *, check: bool = False, options: tuple[str, ...] = (), task: Arguments | None = None, **arguments: Any) -> Run:
-        return self._begin([{"slipway.stack.state": arguments, **(task or {})}], (*(["--check"] if check else []), *options))
+        return self._run([{"slipway.stack.state": arguments, **(task or {})}], (*(["--check"] if check else []), *options))
 
     def play(self, tasks: list[Arguments]) -> list[Arguments]:
         """Results of all tasks, in one process of Ansible, which is what most of the time goes into."""
-        return self._begin(tasks, ("--diff",)).wait().results_of_all()
+        return self._run(tasks, ("--diff",)).results
 
-    def _begin(self, tasks: list[Arguments], options: tuple[str, ...]) -> Run:
-        self.count += 1
-        results = self.folder / f"results{self.count}.json"
-        # JSON is YAML.
-        playbook = self.folder / f"play{self.count}.yml"
-        steps = [
-            {"name": f"Step {number}", "register": f"found{number}", "ignore_errors": True, **task} for number, task in enumerate(tasks)
-        ]
-        keep = {
-            "name": "Keep the results",
-            "ansible.builtin.copy": {
-                "content": "{{ [" + ", ".join(step["register"] for step in steps) + "] | to_json }}",
-                "dest": str(results),
-            },
-            "delegate_to": "localhost",
-            "check_mode": False,
-            "no_log": True,
-            "vars": {"ansible_connection": "local"},
-        }
+    def start(self, **arguments: Any) -> subprocess.Popen[str]:
+        """Begin, for a test that kills a part of it."""
+        command = ["ansible-playbook", *self.arguments, self._write([{"slipway.stack.state": arguments}])]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, start_new_session=True, **pipes)
+
+    def _write(self, tasks: list[Arguments]) -> Path:
+        steps = [{"name": f"Step {number}", "ignore_errors": True, **task} for number, task in enumerate(tasks)]
         variables = {"greeting": "hello", "listen": "127.0.0.1:8099", "ansible_connection": "community.docker.docker"}
-        playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "vars": variables, "tasks": [*steps, keep]}]))
-        process = subprocess.Popen(
-            ["ansible-playbook", "-i", f"{self.host.backend.name},", str(playbook), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "NO_COLOR": "1"},
-            start_new_session=True,
+        playbook = self.folder / "play.yml"
+        playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "vars": variables, "tasks": steps}]))  # JSON is YAML
+        return playbook
+
+    def _run(self, tasks: list[Arguments], options: tuple[str, ...]) -> Run:
+        return Run(
+            play.run(self._write(tasks), *self.arguments, *options, folder=self.folder, environment=self.environment, time_limit=180)
         )
-        return Run(process, results)
 
 
 @pytest.fixture

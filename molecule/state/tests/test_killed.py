@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Engine, Run, answer, greeter
+from conftest import Engine, answer, greeter
 from testinfra.host import Host
 
 SLOW = "/etc/systemd/system/slow.service"
@@ -18,11 +20,12 @@ def _slow(host: Host, engine: Engine) -> Any:
     if answer(host) != "hello\n":
         engine(**greeter())
     yield
-    host.run(f"systemctl stop slow.service; rm -f {SLOW}; systemctl daemon-reload")
+    host.run(f"systemctl stop slow.service; rm -f {SLOW} /run/go /etc/greeter/other; systemctl daemon-reload; systemctl reset-failed")
 
 
-def slow(start: int = 0, stop: int = 0) -> dict[str, Any]:
-    content = f"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep {start}\nExecStop=/bin/sleep {stop}\n"
+def slow(start: int = 0, stop: int = 0, command: str = "") -> dict[str, Any]:
+    begin = f"/bin/sh -c '{command}'" if command else f"/bin/sleep {start}"
+    content = f"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={begin}\nExecStop=/bin/sleep {stop}\n"
     return {"files": [{"path": SLOW, "content": content}], "units": [{"name": "slow.service", "state": "started"}]}
 
 
@@ -37,10 +40,15 @@ def until(condition: Any) -> None:
         time.sleep(0.1)
 
 
-def kill_engine(host: Host, run: Run) -> None:
+def waits_for_the_lock(host: Host) -> bool:
+    """Two processes have it open: the one that holds it, and one that comes back to it every fifth of a second."""
+    return host.run("ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c /run/slipway/state.lock").stdout.strip() == "2"
+
+
+def kill_engine(host: Host, run: subprocess.Popen[str]) -> None:
     """SIGKILL the host's Python; its number is in the lock."""
     host.check_output("kill -KILL $(cat /run/slipway/state.lock)")
-    run.wait()
+    run.communicate(timeout=180)
 
 
 def is_state(host: Host, state: str) -> bool:
@@ -94,13 +102,23 @@ def test_a_killed_put_back_is_completed_by_the_next_run_of_anything(host: Host, 
     assert engine(**greeter()).result["changed"] is False
 
 
-def test_the_host_finishes_when_the_controller_dies(host: Host, engine: Engine) -> None:
-    wanted = both(slow(start=4), greeter("finished"))
+def test_the_host_finishes_when_the_controller_dies_and_the_next_run_waits_for_it(host: Host, engine: Engine) -> None:
+    """The first run stands still until the second one waits at the lock: which of them is quicker does not matter."""
+    wanted = both(slow(command="until test -e /run/go; do sleep 0.1; done"), greeter("finished"))
     run = engine.start(**wanted)
     until(lambda: is_state(host, "activating"))
-    os.killpg(run.process.pid, signal.SIGKILL)
-    run.wait()
-    assert engine(**wanted).result["changed"] is False  # it waited for the lock
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate(timeout=180)
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(engine, **wanted)
+        try:
+            until(lambda: second.done() or waits_for_the_lock(host))
+            assert not second.done(), second.result().result
+            assert host.file("/etc/greeter/greeting").content_string == "finished\n"
+            assert answer(host) == "hello\n"
+        finally:
+            host.check_output("touch /run/go")
+        assert second.result(timeout=180).result["changed"] is False
     assert answer(host) == "finished\n"
 
 

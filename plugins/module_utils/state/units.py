@@ -233,10 +233,24 @@ def await_ready(want: dict[str, Any], deadline: Deadline) -> None:
 
 
 def journal(name: str, lines: int = 20) -> list[str]:
-    # The last words of a process that just died may still be on their way to the journal.
-    command(["journalctl", "--sync"], 15)
+    wait_for_last_words(name)
     done = command(["journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", "--unit=" + name], 15)
     return done.output.strip().splitlines()
+
+
+def wait_for_last_words(name: str) -> None:
+    """Return when the journal holds what a process that just died had written.
+
+    `journalctl --sync` does not promise that: it overtakes what still waits in the services' own streams. journald takes the
+    streams in turn, so when it holds a line that was sent after the process died, it holds all that came before.
+    """
+    mark = f"reading the journal of {name} ({os.getpid()}.{time.monotonic_ns()})"
+    sent = command(["systemd-cat", "--identifier=slipway-state", "--priority=info", "echo", mark], 15)
+    limit = time.monotonic() + 10
+    while sent.code == 0 and time.monotonic() < limit:
+        if mark in command(["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=5", "--identifier=slipway-state"], 15).output:
+            return
+        time.sleep(0.1)
 
 
 def systemctl(verb: str, name: str, deadline: Deadline) -> None:

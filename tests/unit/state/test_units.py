@@ -107,3 +107,25 @@ def test_a_changed_unit_file_asks_for_a_daemon_reload() -> None:
     assert units.daemon_reload_reasons({path: 1.0, "/etc/other": 1.0}, {}) == [f"{path} changed"]
     assert units.daemon_reload_reasons({}, have) == ["x.service changed on disk"]
     assert units.daemon_reload_reasons({"/etc/other": 1.0}, {"y.service": have["y.service"]}) == []
+
+
+JOURNALD = """#!/bin/sh
+# As systemd's: what is sent waits in a queue, and one line is read at a time. --sync overtakes the queue.
+cd {folder}
+case "$0 $*" in
+  *systemd-cat*) echo "slipway-state $4" >> queue ;;
+  *--sync*) ;;
+  *) head --lines=1 queue >> journal; sed --in-place 1d queue
+     case "$*" in *--identifier=*) grep slipway-state journal ;; *) grep x.service journal ;; esac ;;
+esac
+"""
+
+
+def test_the_last_words_of_a_dead_process_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("systemd-cat", "journalctl"):
+        (tmp_path / name).write_text(JOURNALD.format(folder=tmp_path))
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "journal").write_text("x.service started\n")
+    (tmp_path / "queue").write_text("other one\nother two\nx.service last words\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert units.journal("x.service") == ["x.service started", "x.service last words"]

@@ -1,71 +1,42 @@
-"""Runs playbooks against lab inventories as a user does, and reads what they print."""
+"""Runs playbooks against lab inventories as a user does, and reads what they did."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
+import shutil
 import signal
-import ssl
 import subprocess
 import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import httpx
+
+from slipway import play
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 LAB = "tests"
-RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
 def environment(**extra: str) -> dict[str, str]:
     """The checkout's own Ansible, whatever the caller's shell says, and a lab of the tests' own: a running demo is not theirs."""
-    own = {
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_FORCE_COLOR": "0",
-        "SLIPWAY_LAB": LAB,
-    }
-    return os.environ | own | extra
+    return play.environment(ROOT / "ansible.cfg", {"SLIPWAY_LAB": LAB, **extra})
 
 
-@dataclass
-class Run:
-    """One finished playbook run: exit `status`, everything it printed, wall time in seconds."""
-
-    status: int
-    output: str
-    seconds: float
-    changed: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for host, _, changed, unreachable, failed in RECAP.findall(self.output):
-            self.changed[host] = int(changed)
-            self.failed[host] = int(unreachable) + int(failed)
+class Run(play.Run):
+    """One finished playbook run."""
 
     def succeeded(self) -> Run:
         """This run, or an assertion that shows its end."""
-        assert self.status == 0, self.output[-6000:]
+        assert self.code == 0, self.output[-6000:]
         return self
-
-    def tasks_changed(self) -> str:
-        """The tasks that changed something, for an assertion's message."""
-        found, task = [], ""
-        for line in self.output.splitlines():
-            if line.startswith("TASK ["):
-                task = line
-            elif line.startswith("changed: "):
-                found.append(f"{task} {line}")
-        return "\n".join(found)
 
 
 def slipway(*arguments: str) -> None:
     """A command of the driver, as a user types it."""
-    subprocess.run([str(BIN / "slipway"), *arguments], cwd=ROOT, env=environment(), check=True)
+    done = subprocess.run([str(BIN / "slipway"), *arguments], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"slipway {' '.join(arguments)}: {done.stdout}{done.stderr}"
 
 
 class Site:
@@ -89,31 +60,18 @@ class Site:
         self.play(playbook="playbooks/bootstrap.yml").succeeded()
         return self
 
-    def command(self, playbook: str, *arguments: str) -> list[str]:
-        """The command line a user would type."""
-        return [str(BIN / "ansible-playbook"), str(ROOT / playbook), "-i", str(self.inventory), *arguments]
-
-    def play(self, *arguments: str, playbook: str = "site.yml", **extra: str) -> Run:
-        """Run a playbook to its end."""
-        start = time.monotonic()
-        done = subprocess.run(
-            self.command(playbook, *arguments),
-            cwd=ROOT,
-            env=environment(**extra),
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=1500,
-            check=False,
+    def play(self, *arguments: str, playbook: str = "site.yml", checkout: Path = ROOT, **extra: str) -> Run:
+        """Run a playbook (of this checkout or of a copy) to its end."""
+        run = play.run(
+            checkout / playbook, "-i", str(self.inventory), *arguments, folder=ROOT, environment=environment(**extra), time_limit=1500
         )
-        run = Run(done.returncode, done.stdout + done.stderr, time.monotonic() - start)
         (self.logs / f"{self.name}-{time.time():.0f}.log").write_text(run.output)
-        return run
+        return Run(**vars(run))
 
     def kill_at(self, marker: str, *arguments: str, delay: float = 0.0) -> str:
         """Start site.yml, SIGKILL it and its children `delay` seconds after it printed `marker`; returns what it printed."""
         process = subprocess.Popen(
-            self.command("site.yml", *arguments),
+            [str(BIN / "ansible-playbook"), str(ROOT / "site.yml"), "-i", str(self.inventory), *arguments],
             cwd=ROOT,
             env=environment(PYTHONUNBUFFERED="1"),
             stdout=subprocess.PIPE,
@@ -157,31 +115,20 @@ class Site:
         return done.stdout
 
 
-@dataclass
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: str
-
-    def json(self) -> Any:
-        """The body, decoded."""
-        return json.loads(self.body)
-
-
-def request(url: str, host: str, body: Any = None, timeout: float = 10) -> Answer:
+def request(url: str, host: str, body: Any = None, timeout: float = 10) -> httpx.Response:
     """One HTTPS request to an address, with the Host header of the site; the lab's certificate is self-signed."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    data = None if body is None else json.dumps(body).encode()
-    wanted = urllib.request.Request(url, data=data, headers={"Host": host, "Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(wanted, timeout=timeout, context=context) as answer:
-            return Answer(answer.status, {key.lower(): value for key, value in answer.headers.items()}, answer.read().decode())
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, {key.lower(): value for key, value in error.headers.items()}, error.read().decode())
+    method = "GET" if body is None else "POST"
+    return httpx.request(method, url, json=body, headers={"Host": host}, timeout=timeout, verify=False)
+
+
+def copy_of_the_checkout(target: Path) -> Path:
+    """What git knows or would take, in a folder that a test may break."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
+    return target
 
 
 def eventually(probe: Any, seconds: float = 60, pause: float = 0.5) -> Any:
