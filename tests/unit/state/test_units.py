@@ -116,7 +116,7 @@ case "$0 $*" in
   *systemd-cat*) echo "slipway-state $4" >> queue ;;
   *--sync*) ;;
   *) head --lines=1 queue >> journal; sed --in-place 1d queue
-     case "$*" in *--identifier=*) grep slipway-state journal ;; *) grep x.service journal ;; esac ;;
+     case "$*" in *--identifier=*) grep slipway-state journal ;; *) grep ^x.service journal ;; esac ;;
 esac
 """
 
