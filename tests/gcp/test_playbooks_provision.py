@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 from tests.gcp.interpreter import quick_python
-from tests.gcp.playbooks import CANARY, ROOT, Run, image, playbook, small
+from tests.gcp.playbooks import CANARY, ROOT, Json, Run, image, playbook, small
 from tests.gcp_server.server import GoogleServer
 
 EXAMPLES = {
@@ -17,6 +18,72 @@ EXAMPLES = {
     "ai-backend": "production",
     "fineman-west-backend": "production",
 }
+# The figures of the guides of the five backends, written by hand: what is sent must hold them, whatever an inventory or a profile says.
+SERVICES = {  # processors, memory, requests at once, fewest and most instances, time limit, port
+    "mass-backend": ("2", "4Gi", 80, 1, 10, "300s", 8080),
+    "ssr-api": ("2", "4Gi", 100, 1, 10, "3600s", 8000),
+    "clarity-backend-production": ("4", "4Gi", 200, 0, 100, "300s", 8000),
+    "ai-backend": ("4", "8Gi", 100, 3, 25, "60s", 8000),
+    "fineman-west-production": ("4", "8Gi", 1000, 1, 100, "60s", 8080),
+}
+DATABASES = {  # size, availability, disk in GB, backup at, backups kept, maintenance day and hour, flags
+    "mass-db": ("db-custom-2-7680", "REGIONAL", "10", "03:00", 7, 7, 4, {"max_connections": "100", "log_min_duration_statement": "1000"}),
+    "ssr-db": ("db-custom-4-15360", "REGIONAL", "500", "02:00", 30, 7, 4, {"max_connections": "200"}),
+    "fineman-west-db": ("db-custom-2-4096", "REGIONAL", "100", "02:00", 7, 7, 4, {"max_connections": "100"}),
+}
+CACHES = {"mass-redis": ("STANDARD_HA", 5), "ai-redis": ("STANDARD_HA", 5), "ssr-redis": ("STANDARD_HA", 8)}
+ALERTS = {  # above which value, for how long
+    "mass-backend: error rate": (0.05, "300s"),
+    "ssr-api: error rate": (0.05, "300s"),
+    "clarity-backend-production: error rate": (0.05, "300s"),
+    "ai-backend: error rate": (0.01, "300s"),
+    "fineman-west-production: error rate": (0.05, "300s"),
+    "mass-backend: slow": (1000, "600s"),
+    "ai-backend: slow": (2000, "600s"),
+    "fineman-west-production: slow": (5000, "600s"),
+    "ai-backend: memory": (0.8, "600s"),
+    "fineman-west-production: memory": (0.9, "600s"),
+    "mass-db: connections": (80, "60s"),
+    "ssr-db: connections": (160, "60s"),
+    "fineman-west-db: connections": (80, "60s"),
+}
+TOPICS = {"health-data-processing": "86400s", "insights-generation": "86400s", "health-check": "86400s"}
+
+
+def sent(google: GoogleServer, pattern: str) -> dict[str, Json]:
+    """The objects at Google whose key matches, by the last part of it."""
+    return {key.rpartition("/")[2]: item for key, item in google.world.objects.items() if re.fullmatch(pattern, key)}
+
+
+def check_figures(google: GoogleServer) -> None:
+    services = {}
+    for name, service in sent(google, "run/.*/services/[^/]+").items():
+        template, container = service["template"], service["template"]["containers"][0]
+        limits, scaling = container["resources"]["limits"], template["scaling"]
+        instances = (scaling.get("minInstanceCount", 0), scaling["maxInstanceCount"])
+        at_once, port = template["maxInstanceRequestConcurrency"], container["ports"][0]["containerPort"]
+        services[name] = (limits["cpu"], limits["memory"], at_once, *instances, template["timeout"], port)
+    assert services == SERVICES
+    databases = {}
+    for name, instance in sent(google, "sqladmin/projects/[^/]+/instances/[^/]+").items():
+        found = instance["settings"]
+        if name in DATABASES:  # replicas have no backups of their own
+            backup, window = found["backupConfiguration"], found["maintenanceWindow"]
+            kept = (backup["startTime"], backup["backupRetentionSettings"]["retainedBackups"], window["day"], window["hour"])
+            flags = {flag["name"]: flag["value"] for flag in found["databaseFlags"]}
+            databases[name] = (found["tier"], found["availabilityType"], found["dataDiskSizeGb"], *kept, flags)
+    assert databases == DATABASES
+    assert {name: (item["tier"], item["memorySizeGb"]) for name, item in sent(google, "redis/.*/instances/[^/]+").items()} == CACHES
+    thresholds = {}
+    for policy in sent(google, "monitoring/.*/alertPolicies/[^/]+").values():
+        limit = policy["conditions"][0].get("conditionThreshold", {})
+        thresholds[policy["displayName"]] = (limit.get("thresholdValue"), limit.get("duration"))
+    assert {name: thresholds.get(name) for name in ALERTS} == ALERTS
+    topics = sent(google, "pubsub/.*/topics/[^/]+")
+    assert {name: topics[name]["messageRetentionDuration"] for name in TOPICS} == TOPICS
+    assert sent(google, ".*/cryptoKeys/storage-key")["storage-key"]["rotationPeriod"] == "7776000s"
+    limit = sent(google, ".*/securityPolicies/[^/]+")["mass-backend-policy"]["rules"][0]["rateLimitOptions"]
+    assert (limit["rateLimitThreshold"], limit["banDurationSec"]) == ({"count": 100, "intervalSec": 60}, 600)
 
 
 def test_examples(google: GoogleServer, tmp_path: Path) -> None:
@@ -38,6 +105,7 @@ def test_examples(google: GoogleServer, tmp_path: Path) -> None:
     writes, predicted = provision("--check")
     assert writes == []
     writes, real = provision("-vvv")
+    check_figures(google)
     assert predicted.changes == real.changes
     # The one thing that nobody can know before: the name of a revision that does not exist yet.
     known = {key for key in real.diffs if not key.startswith("Pin the traffic")}
