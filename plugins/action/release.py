@@ -9,7 +9,13 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.slipway.stack.plugins.module_utils.release.source import Payload, SourceError, described, packed
+from ansible_collections.slipway.stack.plugins.module_utils.release.source import (
+    Payload,
+    SourceError,
+    described,
+    packed,
+    public,
+)
 
 
 class ActionModule(ActionBase):
@@ -27,11 +33,11 @@ class ActionModule(ActionBase):
         base = Path(self._loader.get_basedir())
         cache = Path(constants.ANSIBLE_HOME) / "slipway-git"
         try:
-            payload = described({"requirements": "", **source} if source.get("type") in ("file", "package") else source, base, cache)
-            arguments.update(source=source, payload=vars(payload))
+            payload = described(source, base, cache)
+            arguments.update(source=public(source), payload=vars(payload))
             result = self._call(arguments, task_vars)
             if result.pop("needs_payload", False):
-                arguments["payload"] = {**vars(payload), "path": self._send(source, payload, base, cache)}
+                arguments["payload"] = {**vars(payload), **self._send(source, payload, base, cache)}
                 result = self._call(arguments, task_vars)
             return result
         except SourceError as error:
@@ -43,15 +49,17 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = self._execute_module(module_name="slipway.stack.release", module_args=arguments, task_vars=task_vars)
         return result
 
-    def _send(self, source: dict[str, Any], payload: Payload, base: Path, cache: Path) -> str:
+    def _send(self, source: dict[str, Any], payload: Payload, base: Path, cache: Path) -> dict[str, str]:
+        """Move the archive to the host; gives what the module has to know of it."""
         if not self._connection._shell.tmpdir:
             self._make_tmp_path()
         folder = self._connection._shell.tmpdir
         # pip reads name and version of a wheel from the file's name.
         remote: str = self._connection._shell.join_path(folder, payload.filename or "source.tar.gz")
+        archive = packed(source, payload, base, cache)
         with tempfile.NamedTemporaryFile() as local:
-            local.write(packed(source, payload, base, cache))
+            local.write(archive.data)
             local.flush()
             self._transfer_file(local.name, remote)
         self._fixup_perms2((folder, remote))
-        return remote
+        return {"path": remote, "member": archive.member, "version": archive.version}

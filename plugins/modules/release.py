@@ -46,7 +46,9 @@ options:
         description: The folder (V(directory)) or the file (V(file)); relative paths start at the playbook's folder.
         type: str
       url:
-        description: The repository (V(git)).
+        description:
+          - The repository (V(git)). A user and token in it (C(https://user:token@host/path)) stay on the controller and out of every
+            argument and message.
         type: str
       version:
         description: Branch, tag or full commit id (V(git)). What it means is looked up in every run.
@@ -60,10 +62,11 @@ options:
         type: str
       requirements:
         description:
-          - File with pinned dependencies. In a tree it is looked up there and skipped when absent; C(uv.lock) is understood as well.
-            For V(file) and V(package) it is a file on the controller. Hashes in it are enforced.
+          - File that decides the versions of all dependencies. Hashes in it are enforced.
+          - In a tree the first of C(uv.lock), C(poetry.lock), C(pdm.lock) and C(requirements.txt) decides when nothing is named here,
+            or the C(uv.lock) of the workspace to which O(source.subdirectory) belongs. Without any a warning says so.
+          - For V(file) and V(package) it is a file on the controller.
         type: str
-        default: requirements.txt
       additional:
         description: More pinned requirements to install, for example an ASGI server.
         type: list
@@ -71,8 +74,8 @@ options:
         default: []
       install_project:
         description:
-          - Whether to install the tree itself, as its C(pyproject.toml) says. Without this option it is installed only when
-            there is no requirements file; else its folder is put on the import path.
+          - Whether to install the tree itself, as its C(pyproject.toml) says. Without this option it is installed when nothing pins the
+            dependencies, and with a lock when C(pyproject.toml) names a build system; else its folder is put on the import path.
         type: bool
       exclude:
         description: Patterns of files to leave out, beside version control, caches, virtual environments and C(.env) files.
@@ -93,10 +96,24 @@ options:
     type: str
     default: 0.13.9
   post_install:
-    description: Commands run in the source folder with the virtual environment active, as part of the build.
+    description:
+      - Commands run in the source folder with the virtual environment active, as part of the build, with O(environment),
+        O(build_environment) and O(build_secrets). They do not get O(secrets).
     type: list
     elements: str
     default: []
+  build_environment:
+    description: Environment of O(post_install) alone, such as a SECRET_KEY that only has to be there. A change makes a new release.
+    type: dict
+    default: {}
+  build_secrets:
+    description: More of it, never shown. A change makes no new release.
+    type: dict
+    default: {}
+  strict:
+    description: Whether a source that does not compile and packages that contradict each other are errors. Else they are warnings.
+    type: bool
+    default: false
   imports:
     description: Python modules that must be importable from the new release, as O(user) with O(environment) and O(secrets).
     type: list
@@ -107,18 +124,33 @@ options:
     type: list
     elements: str
     default: []
+  migrate_timeout:
+    description:
+      - Seconds the migration may take. After that it gets SIGTERM, so that the database takes an open transaction back, and SIGKILL
+        20 seconds later.
+    type: int
+    default: 1800
   user:
     description: System user for O(imports) and O(migrate). Without it they run as root.
     type: str
     default: ""
   environment:
-    description: Environment of O(imports) and O(migrate).
+    description:
+      - Environment of O(imports) and O(migrate), and of O(post_install). V(true) and V(false) are written so, lists and dictionaries as
+        JSON.
     type: dict
     default: {}
   secrets:
-    description: More of it, never shown. Handed over in the environment of that one process, never as an argument.
+    description: More of it for O(imports) and O(migrate), never shown and never an argument.
     type: dict
     default: {}
+  secret_delivery:
+    description:
+      - How they get O(secrets), which should be as the running application does. V(environment) as variables; V(files) in files that
+        live as long as the command, each named by the variable C(<NAME>_FILE).
+    type: str
+    choices: [environment, files]
+    default: environment
   keep:
     description: How many releases stay. The present and the previous one of every link always do.
     type: int
@@ -148,6 +180,12 @@ options:
         type: str
       path:
         description: Where the payload lies on the host.
+        type: str
+      member:
+        description: The application's folder in an archive that holds its whole workspace.
+        type: str
+      version:
+        description: What the build would ask version control for.
         type: str
 attributes:
   check_mode:
@@ -208,14 +246,20 @@ previous:
   type: dict
 """
 
+import contextlib
+import hashlib
 import json
 import os
+import pwd
+import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.stack.plugins.module_utils.environment import InvalidEnvironmentError, texts
 from ansible_collections.slipway.stack.plugins.module_utils.release import settings
 from ansible_collections.slipway.stack.plugins.module_utils.release.build import (
     CACHE,
@@ -239,6 +283,9 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.store import
     write_atomic,
 )
 
+# In memory, and gone with the command that needs them.
+SECRETS_HOME = Path("/run/slipway/release")
+
 SOURCE = {
     "type": {"type": "str", "required": True, "choices": ["directory", "git", "file", "package"]},
     "path": {"type": "str"},
@@ -246,12 +293,12 @@ SOURCE = {
     "version": {"type": "str", "default": "HEAD"},
     "subdirectory": {"type": "str"},
     "requirement": {"type": "str"},
-    "requirements": {"type": "str", "default": "requirements.txt"},
+    "requirements": {"type": "str"},
     "additional": {"type": "list", "elements": "str", "default": []},
     "install_project": {"type": "bool"},
     "exclude": {"type": "list", "elements": "str", "default": []},
 }
-PAYLOAD = {key: {"type": "str"} for key in ("kind", "label", "digest", "filename", "requirements_text", "path")}
+PAYLOAD = {key: {"type": "str"} for key in ("kind", "label", "digest", "filename", "requirements_text", "path", "member", "version")}
 
 
 def plan_of(params: dict[str, Any]) -> Plan:
@@ -267,10 +314,13 @@ def plan_of(params: dict[str, Any]) -> Plan:
         installer=params["installer"],
         uv_version=params["uv_version"],
         post_install=params["post_install"],
+        strict=params["strict"],
+        member=payload["member"] or "",
+        version=payload["version"] or "",
     )
 
 
-def recipe_of(plan: Plan, digest: str) -> dict[str, object]:
+def recipe_of(plan: Plan, digest: str, params: dict[str, Any]) -> dict[str, object]:
     """Everything that decides the content of a release. The interpreter of a new distribution makes a new release."""
     version = plan.python
     if plan.python == "python3":
@@ -284,7 +334,17 @@ def recipe_of(plan: Plan, digest: str) -> dict[str, object]:
         "python": version,
         "installer": plan.installer,
         "post_install": list(plan.post_install),
+        "build_environment": digest_of(post_install_environment(params)) if plan.post_install else "",
     }
+
+
+def digest_of(values: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def post_install_environment(params: dict[str, Any]) -> dict[str, str]:
+    """What the commands of the build see beside the virtual environment, without secrets."""
+    return texts({**params["environment"], **params["build_environment"]})
 
 
 def build_environment() -> dict[str, str]:
@@ -310,43 +370,66 @@ def build_environment() -> dict[str, str]:
     }
 
 
-def environment_of(params: dict[str, Any], venv: Path) -> dict[str, str]:
-    given = {**params["environment"], **params["secrets"]}
-    return {**activated(venv), **{key: str(value) for key, value in given.items()}}
+@contextlib.contextmanager
+def application_environment(params: dict[str, Any], venv: Path) -> Iterator[dict[str, str]]:
+    """The environment of the running application, secrets included, delivered as it gets them."""
+    given = {**activated(venv), **texts(params["environment"])}
+    delivered = texts(params["secrets"])
+    if params["secret_delivery"] == "environment" or not delivered:
+        yield {**given, **delivered}
+        return
+    folder = SECRETS_HOME / params["name"]
+    group = pwd.getpwnam(params["user"]).pw_gid if params["user"] else 0
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    try:
+        folder.mkdir(mode=0o750)
+        os.chown(folder, 0, group)
+        for name, value in delivered.items():
+            path = folder / name
+            path.touch(0o600)
+            os.chown(path, 0, group)
+            path.chmod(0o640)
+            path.write_text(value)
+        yield {**given, **{f"{name}_FILE": str(folder / name) for name in delivered}}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def build(params: dict[str, Any], store: Store, identity: str, plan: Plan, recipe: dict[str, object], runner: Runner) -> None:
+def build(params: dict[str, Any], store: Store, identity: str, plan: Plan, recipe: dict[str, object], runner: Runner) -> list[str]:
+    """Build the release and write its manifest last; gives what the operator should know."""
     started = time.monotonic()
     payload = Path(params["payload"]["path"]) if params["payload"]["path"] else None
     making = Build(store.path(identity), plan, runner)
     making.unpack(payload)
     making.make_environment()
     making.install(payload)
-    installed = making.finish()
+    installed = making.finish({**post_install_environment(params), **texts(params["build_secrets"]), **activated(making.venv)})
     if params["imports"]:
         code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
         argv = [str(making.venv / "bin/python"), "-c", code, *params["imports"]]
-        runner.run(argv, cwd=making.source, purpose="imports", extra=environment_of(params, making.venv), user=params["user"])
+        with application_environment(params, making.venv) as environment:
+            runner.run(argv, cwd=making.source, purpose="imports", extra=environment, user=params["user"])
     os.sync()
     content = {"id": identity, "source": describe_source(params), "recipe": recipe, "packages": installed,
                "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
     write_atomic(store.path(identity) / MANIFEST, manifest(content))
+    return making.warnings
 
 
 def describe_source(params: dict[str, Any]) -> dict[str, object]:
     source = {key: value for key, value in params["source"].items() if value not in (None, [], "")}
-    # A repository address may carry a token.
-    source.pop("url", None)
     return {**source, "digest": params["payload"]["digest"]}
 
 
 def migrate(params: dict[str, Any], store: Store, identity: str, runner: Runner) -> None:
     folder = store.path(identity)
     venv = folder / "venv"
-    runner.run(
-        words(params["migrate"], venv),
-        cwd=folder / "source", purpose="migrate", extra=environment_of(params, venv), user=params["user"],
-    )  # fmt: skip
+    with application_environment(params, venv) as environment:
+        runner.run(
+            words(params["migrate"], venv),
+            cwd=folder / "source", purpose="migrate", extra=environment, user=params["user"], seconds=params["migrate_timeout"],
+        )  # fmt: skip
     done = {"command": params["migrate"], "migrated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     write_atomic(folder / MIGRATED, manifest(done))
 
@@ -370,7 +453,9 @@ def actions_of(params: dict[str, Any], store: Store, identity: str) -> dict[str,
 
 
 def perform(params: dict[str, Any], store: Store, identity: str, todo: dict[str, Any], plan: Plan, recipe: dict[str, object],
-            lock: int) -> None:  # fmt: skip
+            lock: int) -> list[str]:  # fmt: skip
+    """Do it; gives the warnings of the build."""
+    warnings: list[str] = []
     os.umask(0o022)
     (CACHE / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
     runner = Runner(build_environment(), lock, params["timeout"])
@@ -379,10 +464,11 @@ def perform(params: dict[str, Any], store: Store, identity: str, todo: dict[str,
     for name in [*todo["clear"], *todo["prune"]]:
         store.remove(name)
     if todo["build"]:
-        build(params, store, identity, plan, recipe, runner)
+        warnings = build(params, store, identity, plan, recipe, runner)
     if todo["migrate"]:
         migrate(params, store, identity, runner)
     store.remember()
+    return warnings
 
 
 def main() -> None:
@@ -395,11 +481,16 @@ def main() -> None:
             "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
             "uv_version": {"type": "str", "default": "0.13.9"},
             "post_install": {"type": "list", "elements": "str", "default": []},
+            "build_environment": {"type": "dict", "default": {}},
+            "build_secrets": {"type": "dict", "default": {}, "no_log": True},
+            "strict": {"type": "bool", "default": False},
             "imports": {"type": "list", "elements": "str", "default": []},
             "migrate": {"type": "list", "elements": "str", "default": []},
+            "migrate_timeout": {"type": "int", "default": 1800},
             "user": {"type": "str", "default": ""},
             "environment": {"type": "dict", "default": {}},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "secret_delivery": {"type": "str", "choices": ["environment", "files"], "default": "environment"},
             "keep": {"type": "int", "default": 5},
             "timeout": {"type": "int", "default": 1800},
             "payload": {"type": "dict", "options": PAYLOAD},
@@ -410,9 +501,14 @@ def main() -> None:
     if not params["payload"]:
         module.fail_json(msg="slipway.stack.release is run through its action plugin, which reads the source on the controller")
     plan = plan_of(params)
-    recipe = recipe_of(plan, params["payload"]["digest"])
+    try:
+        recipe = recipe_of(plan, params["payload"]["digest"], params)
+        texts(params["secrets"] | params["build_secrets"])
+    except InvalidEnvironmentError as error:
+        module.fail_json(msg=f"environment: {error}")
     identity = release_id(params["payload"]["label"], recipe)
     store = Store(Path(params["root"]), params["name"])
+    hidden = [str(value) for values in (params["secrets"], params["build_secrets"]) for value in values.values()]
     try:
         if module.check_mode:
             todo = actions_of(params, store, identity)
@@ -421,10 +517,10 @@ def main() -> None:
                 todo = actions_of(params, store, identity)
                 if todo["build"] and plan.kind != "package" and not params["payload"]["path"]:
                     module.exit_json(changed=False, needs_payload=True)
-                perform(params, store, identity, todo, plan, recipe, lock)
+                for warning in perform(params, store, identity, todo, plan, recipe, lock):
+                    module.warn(settings.masked(warning, hidden))
     except (CommandError, StoreError) as error:
-        secrets = {key: str(value) for key, value in params["secrets"].items()}
-        module.fail_json(msg=settings.masked(str(error), secrets), id=identity)
+        module.fail_json(msg=settings.masked(str(error), hidden), id=identity)
     actions = [
         *(f"clear away the unfinished {name}" for name in todo["clear"]),
         *([f"build {identity}"] if todo["build"] else []),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import configparser
 import re
-from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.slipway.stack.plugins.module_utils.state import secrets
 
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _TAKEN = re.compile(r"^(PIP_\w+|UV_\w+|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy)$")
@@ -33,20 +34,9 @@ def index_environment(process: Mapping[str, str], etc_environment: str, pip_conf
     return found
 
 
-def masked(text: str, secrets: Mapping[str, str]) -> str:
-    """`text` without the secrets, also without the password alone of a secret that is a URL."""
-    words = set()
-    for secret in secrets.values():
-        words.add(secret)
-        try:
-            password = urlsplit(secret).password
-        except ValueError:
-            password = None
-        if password:
-            words.update((password, unquote(password)))
-    for word in sorted((word for word in words if word), key=len, reverse=True):
-        text = text.replace(word, "********")
-    return text
+def masked(text: str, values: Sequence[str]) -> str:
+    """`text` without these secrets; of a URL only password and token are one."""
+    return str(secrets.mask(text, secrets.words_of_values(list(values)), "********"))
 
 
 def _assignments(text: str) -> dict[str, str]:

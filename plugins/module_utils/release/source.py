@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import fnmatch
 import gzip
 import hashlib
 import io
-import os
 import re
-import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from ansible_collections.slipway.stack.plugins.module_utils.release import locks
+from ansible_collections.slipway.stack.plugins.module_utils.release.git import (
+    GitError,
+    Repository,
+    described_version,
+    public_address,
+    working_tree_version,
+)
 
 # Secrets of a developer (.env), version control, environments and caches have no place on a server.
 ALWAYS_EXCLUDED = (
@@ -21,8 +28,8 @@ ALWAYS_EXCLUDED = (
     ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".coverage", "*.egg-info", ".DS_Store",
 )  # fmt: skip
 PINNED = re.compile(r"^[A-Za-z0-9][\w.-]*(\[[\w,. -]+\])?==[\w.!+-]+$")
-COMMIT = re.compile(r"^[0-9a-f]{40}$")
-GIT_SECONDS = 600
+# Build backends that ask version control for the version, which does not travel.
+VERSION_FROM_GIT = re.compile(rb"setuptools[_-]scm|hatch-vcs|uv-dynamic-versioning|\[tool\.pdm\.version\]\s+source\s*=\s*.scm")
 
 
 class SourceError(Exception):
@@ -40,15 +47,28 @@ class Payload:
     requirements_text: str = ""
 
 
+@dataclass(frozen=True)
+class Packed:
+    """What travels: `member` is the application's folder in the archive, `version` what its build cannot find out there."""
+
+    data: bytes
+    member: str = ""
+    version: str = ""
+
+
 def described(source: Mapping[str, object], base: Path, cache: Path) -> Payload:
     """Say what `source` is now, without moving it. `base` is where relative paths start."""
     kind = str(source.get("type"))
     if kind == "directory":
-        root = _existing(source, "path", base, want_directory=True)
-        return Payload("archive", "tree", _tree_digest(root, _excludes(source)))
+        top, member, patterns = _tree_of(source, base)
+        digest = hashlib.sha256(_tree_archive(top, patterns)).hexdigest()
+        return Payload("archive", "tree", f"{digest}:{member}" if member else digest)
     if kind == "git":
-        commit = resolved_commit(_required(source, "url"), str(source.get("version") or "HEAD"))
-        return Payload("archive", commit[:12], f"{commit}:{source.get('subdirectory') or ''}")
+        try:
+            commit = Repository(_required(source, "url"), cache).commit(str(source.get("version") or "HEAD"))
+        except GitError as error:
+            raise SourceError(str(error)) from None
+        return Payload("archive", commit[:12], f"{commit}:{_subdirectory(source)}")
     if kind == "file":
         path = _existing(source, "path", base, want_directory=False)
         if not path.name.endswith((".whl", ".tar.gz", ".zip")):
@@ -67,15 +87,80 @@ def described(source: Mapping[str, object], base: Path, cache: Path) -> Payload:
     raise SourceError(f"source.type: '{kind}' is not one of directory, git, file, package")
 
 
-def packed(source: Mapping[str, object], payload: Payload, base: Path, cache: Path) -> bytes:
+def packed(source: Mapping[str, object], payload: Payload, base: Path, cache: Path) -> Packed:
     """The bytes that travel: a reproducible .tar.gz of a tree, or the file itself."""
     if payload.kind == "file":
-        return _existing(source, "path", base, want_directory=False).read_bytes()
+        return Packed(_existing(source, "path", base, want_directory=False).read_bytes())
     if source.get("type") == "git":
-        commit, _, subdirectory = payload.digest.partition(":")
-        return gzip.compress(_git_archive(_required(source, "url"), commit, subdirectory, cache), mtime=0)
+        try:
+            return _packed_commit(source, payload.digest.partition(":")[0], cache)
+        except GitError as error:
+            raise SourceError(str(error)) from None
+    top, member, patterns = _tree_of(source, base)
+    archive = _tree_archive(top, patterns)
+    version = ""
+    if _asks_for_version(archive, member):
+        # A folder outside of version control has no other version than its content.
+        version = working_tree_version(top / member) or f"0.0.0+{payload.digest[:12]}"
+    return Packed(gzip.compress(archive, mtime=0), member, version)
+
+
+def public(source: Mapping[str, object]) -> dict[str, object]:
+    """The source as it may be sent and shown: without the credentials of its address."""
+    return {**source, "url": public_address(str(source["url"]))} if source.get("url") else dict(source)
+
+
+def _packed_commit(source: Mapping[str, object], commit: str, cache: Path) -> Packed:
+    repository = Repository(_required(source, "url"), cache)
+    repository.fetch(commit)
+    subdirectory = _subdirectory(source)
+    named = str(source.get("requirements") or "")
+    top = locks.folder_of_lock_above(lambda path: repository.has(commit, path), subdirectory, named)
+    member = "" if top is None else str(PurePosixPath(subdirectory).relative_to(top))
+    archive = repository.archive(commit, subdirectory if top is None else top.strip("."))
+    version = described_version(repository.describe(commit), commit) if _asks_for_version(archive, member) else ""
+    return Packed(gzip.compress(archive, mtime=0), member, version)
+
+
+def _tree_of(source: Mapping[str, object], base: Path) -> tuple[Path, str, list[str]]:
+    """(folder that travels, the application's folder in it, patterns to leave out) of a source.type directory."""
     root = _existing(source, "path", base, want_directory=True)
-    return gzip.compress(_tree_archive(root, _excludes(source)), mtime=0)
+    patterns, subdirectory, named = _excludes(source), _subdirectory(source), str(source.get("requirements") or "")
+    if subdirectory:
+        tree = base / Path(str(source["path"])).expanduser()
+        top = locks.folder_of_lock_above(lambda path: (tree / path).is_file(), subdirectory, named)
+        if top is not None:
+            return tree / top, str(PurePosixPath(subdirectory).relative_to(top)), patterns
+    if named and not (root / named).is_file():
+        raise SourceError(f"source.requirements: there is no file '{named}' in {root}")
+    if not any((root / name).is_file() for name in locks.candidates(named)):
+        _refuse_member_alone(root)
+    return root, "", patterns
+
+
+def _refuse_member_alone(root: Path) -> None:
+    """The lock of a workspace would stay behind, and the newest versions would be taken in its place."""
+    for parent in root.resolve().parents:
+        pyproject = parent / "pyproject.toml"
+        if (parent / "uv.lock").is_file() and pyproject.is_file() and "[tool.uv.workspace]" in pyproject.read_text(errors="replace"):
+            member = root.resolve().relative_to(parent)
+            raise SourceError(
+                f"source.path: '{root}' belongs to the workspace {parent}, whose uv.lock decides its versions; "
+                f"write path: {parent} and subdirectory: {member}"
+            )
+        if (parent / ".git").exists():
+            return
+
+
+def _asks_for_version(archive: bytes, member: str) -> bool:
+    """Whether the application's build takes its version from version control."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for name in ("pyproject.toml", "setup.py", "setup.cfg"):
+            with contextlib.suppress(KeyError):
+                content = tar.extractfile(str(PurePosixPath(member) / name))
+                if content and VERSION_FROM_GIT.search(content.read()):
+                    return True
+    return False
 
 
 def excluded(relative: str, patterns: Sequence[str]) -> bool:
@@ -90,21 +175,6 @@ def excluded(relative: str, patterns: Sequence[str]) -> bool:
         elif any(fnmatch.fnmatchcase(part, pattern) for part in relative.split("/")):
             return True
     return False
-
-
-def resolved_commit(url: str, version: str) -> str:
-    """The commit a branch, tag or (full) commit id means right now."""
-    if COMMIT.match(version):
-        return version
-    found: dict[str, str] = {}
-    for line in _git(["ls-remote", "--", url], url).decode().splitlines():
-        commit, _, reference = line.partition("\t")
-        found[reference] = commit
-    # An annotated tag is listed twice; the ^{} line is the commit it points to.
-    for name in (f"refs/tags/{version}^{{}}", f"refs/tags/{version}", f"refs/heads/{version}", version):
-        if name in found:
-            return found[name]
-    raise SourceError(f"source.version: '{version}' is no branch or tag of {url}; a commit must be given with all 40 digits")
 
 
 def _tree(root: Path, patterns: Sequence[str]) -> Iterator[tuple[str, Path]]:
@@ -140,49 +210,8 @@ def _tree_archive(root: Path, patterns: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def _tree_digest(root: Path, patterns: Sequence[str]) -> str:
-    return hashlib.sha256(_tree_archive(root, patterns)).hexdigest()
-
-
-def _git_archive(url: str, commit: str, subdirectory: str, cache: Path) -> bytes:
-    mirror = cache / hashlib.sha256(url.encode()).hexdigest()[:24]
-    mirror.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (mirror / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # hosts of one run share the mirror
-        repository = str(mirror / "git")
-        if not (mirror / "git").exists():
-            _git(["init", "--quiet", "--bare", repository], url)
-        present = subprocess.run(
-            ["git", "-C", repository, "cat-file", "-e", f"{commit}^{{commit}}"],
-            capture_output=True, check=False,
-        )  # fmt: skip
-        if present.returncode != 0:
-            # Not every server hands out a bare commit id; then all branches and tags are needed.
-            try:
-                _git(["-C", repository, "fetch", "--quiet", "--depth=1", "--", url, commit], url)
-            except SourceError:
-                _git(["-C", repository, "fetch", "--quiet", "--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"], url)
-        return _git(["-C", repository, "archive", "--format=tar", f"{commit}:{subdirectory.strip('/')}"], url)
-
-
-def _git(arguments: Sequence[str], url: str) -> bytes:
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            capture_output=True, check=False, timeout=GIT_SECONDS, env=_git_environment(),
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise SourceError("source.type git needs the program git on the controller") from None
-    except subprocess.TimeoutExpired:
-        raise SourceError(f"source.url: {url} did not answer within {GIT_SECONDS} s") from None
-    if done.returncode != 0:
-        raise SourceError(f"source.url: git cannot read {url}: {done.stderr.decode(errors='replace').strip()[-800:]}")
-    return done.stdout
-
-
-def _git_environment() -> dict[str, str]:
-    # A question at the terminal would hang the run.
-    return {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+def _subdirectory(source: Mapping[str, object]) -> str:
+    return str(source.get("subdirectory") or "").strip("/")
 
 
 def _excludes(source: Mapping[str, object]) -> list[str]:
@@ -196,7 +225,10 @@ def _requirements(source: Mapping[str, object], base: Path) -> str:
     name = str(source.get("requirements") or "")
     if not name:
         return ""
-    return _existing(source, "requirements", base, want_directory=False).read_text()
+    try:
+        return str(locks.read_text(_existing(source, "requirements", base, want_directory=False)))
+    except locks.LockError as error:
+        raise SourceError(f"source.requirements: {error}") from None
 
 
 def _required(source: Mapping[str, object], key: str) -> str:

@@ -34,6 +34,27 @@ def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
         runner.run(["sh", "-c", "sleep 30 & sleep 30"], cwd=tmp_path, purpose="installing")
 
 
+def test_the_reason_is_shown_wherever_it_stands(runner: Runner, tmp_path: Path) -> None:
+    """pip says first which package fails and why, and then prints a long traceback."""
+    said = "echo '  error: subprocess-exited-with-error'; echo \"error: command 'gcc' failed: No such file or directory\"; seq 200; exit 1"
+    with pytest.raises(CommandError) as caught:
+        runner.run(["sh", "-c", said], cwd=tmp_path, purpose="installing the requirements")
+    lines = str(caught.value).splitlines()
+    assert lines[2] == "  error: command 'gcc' failed: No such file or directory"
+    assert lines[-2] == "  200"
+    assert lines[-1] == (
+        "hint: the build lacks Debian packages, name build-essential and python3-dev in api_packages or celery_workers_packages"
+    )
+
+
+def test_what_takes_too_long_is_asked_to_end_before_it_is_killed(runner: Runner, tmp_path: Path) -> None:
+    """A migration that gets SIGTERM lets its database take the transaction back."""
+    migration = f"trap 'echo taken back > {tmp_path}/seen; exit 1' TERM; echo started; while :; do sleep 0.1; done"
+    with pytest.raises(CommandError, match=r"migrate took longer than 1 s and was ended(.|\n)*started"):
+        runner.run(["sh", "-c", migration], cwd=tmp_path, purpose="migrate", seconds=1)
+    assert (tmp_path / "seen").read_text() == "taken back\n"
+
+
 def test_words_come_from_the_virtual_environment_when_it_has_them(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/alembic").touch()

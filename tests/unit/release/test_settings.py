@@ -30,6 +30,6 @@ def test_nothing_of_the_process_but_the_settings_is_taken() -> None:
 
 
 def test_masked_hides_the_password_of_a_url_alone_as_well() -> None:
-    secrets = {"DATABASE_URL": "postgresql://u:p%40ss-word@host/db", "TOKEN": "abcdef"}
-    text = "refused p@ss-word, p%40ss-word, postgresql://u:p%40ss-word@host/db, abcdef"
-    assert masked(text, secrets) == "refused ********, ********, ********, ********"
+    secrets = ["postgresql://u:p%40ss-word@host/db", "abcdef"]
+    text = "refused p@ss-word, p%40ss-word, postgresql://u:p%40ss-word@host:6432/db, abcdef"
+    assert masked(text, secrets) == "refused ********, ********, postgresql://u:********@host:6432/db, ********"

@@ -87,6 +87,35 @@ def test_words_of_secret_files_are_masked_and_public_words_are_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "said", "expected"),
+    [
+        (
+            "postgresql+asyncpg://shop:p4ss%2Fw0rd@10.0.0.5:6432/shop",
+            "could not connect to 10.0.0.5:6432 (postgresql+asyncpg://shop:p4ss%2Fw0rd@10.0.0.5:6432/shop), p4ss/w0rd refused",
+            "could not connect to 10.0.0.5:6432 (postgresql+asyncpg://shop:(secret)@10.0.0.5:6432/shop), (secret) refused",
+        ),
+        (
+            'URL="redis://:can\\$ary-1@cache.example.com:6379/0"',
+            "Error 111 connecting to cache.example.com:6379, can$ary-1",
+            "Error 111 connecting to cache.example.com:6379, (secret)",
+        ),
+        # raw signs that end an authority
+        ("postgresql://shop:ca#n/ary9@db1:5432/shop", "host db1:5432, ca#n/ary9", "host db1:5432, (secret)"),
+        ("https://hooks.example.com/services/T0AA/canary9", "POST https://hooks.example.com/services/T0AA/canary9: 404",
+         "POST https://hooks.example.com/services/(secret)/(secret): 404"),
+        ("https://canary9@git.example.com/shop.git", "https://canary9@git.example.com/shop.git", "https://(secret)@git.example.com/shop.git"),
+        ("https://api.example.com/v1?token=canary9&page=2", "GET https://api.example.com/v1?token=canary9&page=2",
+         "GET https://api.example.com/v1?token=(secret)&page=2"),
+        ("host=10.0.0.5 port=5432 user=shop9 password=canary9", "host=10.0.0.5 port=5432 user=shop9 password=canary9",
+         "host=10.0.0.5 port=5432 user=shop9 (secret)"),
+    ],
+)  # fmt: skip
+def test_only_the_secret_part_of_a_connection_is_masked(content: str, said: str, expected: str) -> None:
+    payload = spec.normalise({"files": [{"path": "/etc/x", "content": content, "secret": True}]})
+    assert secrets.mask(said, secrets.secret_words(payload)) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ('[emerg] unknown directive "x" in /etc/n.conf:12', 12),
