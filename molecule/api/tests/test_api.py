@@ -12,6 +12,8 @@ def test_every_instance_answers_with_its_own_port_and_environment(host: Host) ->
         assert found["port"] == str(port)
         assert found["greeting"] == 'it\'s "quoted" $HOME `id` \\ 100%'
         assert found["token_length"] == len(TOKEN)
+        assert (found["debug"], found["origins"]) == ("false", '["https://a.example","https://b.example"]')
+        assert found["home"] == "/var/lib/hello"
 
 
 def test_forwarded_headers_are_believed_from_trusted_proxies_only(host: Host) -> None:
@@ -29,8 +31,31 @@ def test_secrets_are_nowhere_they_do_not_belong(host: Host) -> None:
         assert secret not in arguments.replace("grep", "")
 
 
-def test_migration_ran_once_as_the_service_user(host: Host) -> None:
-    assert host.file("/var/lib/hello-migrations/runs.txt").content_string == "hello True\n"
+def test_secret_files_belong_to_root_and_the_service_reads_them(host: Host) -> None:
+    folder, token = host.file("/etc/hello/api-secrets"), host.file("/etc/hello/api-secrets/API_TOKEN")
+    assert (folder.user, folder.group, folder.mode) == ("root", "hello", 0o750)
+    assert (token.user, token.group, token.mode, token.content_string) == ("root", "hello", 0o640, TOKEN)
+    assert host.check_output("ls /etc/hello") == "api-secrets\napi.env"
+
+
+def test_migration_ran_once_as_the_service_user_and_with_the_names_of_the_service(host: Host) -> None:
+    runs = host.file("/var/lib/hello-migrations/runs.txt").content_string
+    assert runs == "hello True API_TOKEN_FILE,DATABASE_ADMIN_URL_FILE,DEBUG\n"
+    assert host.check_output("ls /run/slipway/release") == ""
+
+
+def test_commands_of_the_build_have_an_environment(host: Host) -> None:
+    assert host.file("/opt/hello/current/source/collected.txt").content_string == "only-for-the-buildfalse"
+
+
+def test_a_command_runs_as_the_service_does(host: Host) -> None:
+    code = "import getpass, os, sys; print(getpass.getuser(), os.getcwd(), sys.prefix, len(open(os.environ['API_TOKEN_FILE']).read()))"
+    release = "/opt/hello/releases/" + about(host)["release"]
+    expected = f"hello {release}/source {release}/venv {len(TOKEN)}"
+    said = host.check_output("slipway-run api@8000 python -c %s", code)
+    assert said.replace("/opt/hello/current/venv", f"{release}/venv") == expected
+    assert host.run("slipway-run api@8000 false").rc == 1
+    assert "there is no unit nobody.service" in host.run("slipway-run nobody true").stderr
 
 
 def test_release_belongs_to_root_and_the_service_cannot_write_it(host: Host) -> None:

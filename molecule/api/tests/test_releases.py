@@ -77,6 +77,18 @@ def test_release_that_does_not_get_ready_is_taken_back(hosts: Hosts, converge: C
         assert host.file("/opt/hello/current").linked_to == f"/opt/hello/releases/{before[name]}"
 
 
+def test_failed_migration_shows_no_secret_and_leaves_the_running_release(hosts: Hosts, converge: Converge, source: Path) -> None:
+    before = releases(hosts)
+    (source / "unmigratable.txt").write_text("")
+    done = converge("-vvv", play="deploy.yml", hello_path=str(source))
+    assert done.failed == set(hosts)
+    assert done.missing("migrate failed with exit code 1", "refused: postgresql://admin:********@127.0.0.1/hello") == []
+    assert "only-for-this-scenario" not in done.output
+    assert releases(hosts) == before
+    for host in hosts.values():
+        assert host.check_output("ls /run/slipway/release") == ""
+
+
 def test_failed_build_names_the_command_and_leaves_the_running_release(hosts: Hosts, converge: Converge, source: Path) -> None:
     before = releases(hosts)
     pinned = (source / "requirements.txt").read_text()
@@ -107,13 +119,18 @@ def test_killed_build_is_cleared_away_and_never_looks_complete(hosts: Hosts, con
         assert about(host)["version"] == "3"
 
 
-def test_fewer_instances_stop_the_surplus(hosts: Hosts, converge: Converge) -> None:
-    done = converge(play="deploy.yml", hello_path=str(SCENARIO / "files/hello"), api_instances=1)
+def test_fewer_instances_stop_the_surplus_and_dropped_secrets_go(hosts: Hosts, converge: Converge) -> None:
+    reasons = {"ProcSubset": "psutil reads /proc/meminfo", "@resources": "threads with an affinity"}
+    values = {"api_instances": 1, "api_sandbox_exceptions": reasons, "api_secrets": {"OTHER_TOKEN": "only-for-this-scenario-0c1d"}}
+    assert {about(host)["sandbox"] for host in hosts.values()} == {"no affinity"}
+    done = converge(play="deploy.yml", hello_path=str(SCENARIO / "files/hello"), **values)
     assert done.code == 0, done.output
     for host in hosts.values():
+        assert host.check_output("ls /etc/hello/api-secrets") == "OTHER_TOKEN"
+        assert "# not ProcSubset: psutil reads /proc/meminfo" in host.check_output("systemctl cat api@8000.service")
         assert not host.service("api@8001.service").is_running
         assert not host.service("api@8001.service").is_enabled
-        assert about(host)["port"] == "8000"
+        assert about(host)["sandbox"] == "open"
 
 
 def test_third_party_application_by_variables_alone(hosts: Hosts, converge: Converge) -> None:
@@ -124,4 +141,7 @@ def test_third_party_application_by_variables_alone(hosts: Hosts, converge: Conv
         assert "datasette" in host.check_output("python3 -c %s", ask)
         process = host.check_output("systemctl show -p MainPID --value datasette@8100.service")
         assert 'DATASETTE_SECRET=only-for-this-scenario-$"0b1c' in host.check_output(f"tr '\\0' '\\n' < /proc/{process}/environ")
-        assert about(host)["port"] == "8000"
+        delivered = host.file("/etc/datasette/api-secrets.env")
+        assert (delivered.user, delivered.group, delivered.mode) == ("root", "root", 0o600)
+        assert host.check_output("ls /etc/datasette") == "api-secrets.env\napi.env"
+        assert host.service("api@8000.service").is_running

@@ -6,7 +6,7 @@ import time
 from deployment import PASSWORD, UNITS, processes, python, versions
 from testinfra.host import Host
 
-FLOWER_PASSWORD = "only-for-this-scenario-90fd"
+FLOWER_PASSWORD = "only-for,this:scenario%90$fd#\\"
 
 
 def test_every_queue_has_its_worker(host: Host) -> None:
@@ -18,12 +18,32 @@ def test_every_queue_has_its_worker(host: Host) -> None:
 
 def test_secrets_are_nowhere_they_do_not_belong(host: Host) -> None:
     for secret in (PASSWORD, FLOWER_PASSWORD):
-        found = host.run(f"grep -rlF {secret} /etc/jobs /etc/systemd /opt /var/lib/jobs-workers /usr/local 2>/dev/null").stdout.split()
+        written = secret.replace("\\", "")  # a backslash is written twice
+        folders = "/etc/jobs /etc/systemd /opt /var/lib/jobs-workers /usr/local"
+        found = host.run(f"grep -rlF -e %s {folders} 2>/dev/null", written).stdout.split()
         assert found
         assert [path for path in found if host.file(path).mode & 0o037 or host.file(path).user != "root"] == []
-        assert secret not in host.check_output("ps -eo args")
-        assert secret not in host.check_output("systemctl show 'celery*'")
-        assert host.run(f"journalctl --no-pager -u 'celery*' | grep -F {secret}").rc == 1
+        assert written not in host.check_output("ps -eo args")
+        assert written not in host.check_output("systemctl show 'celery*'")
+        assert host.run("journalctl --no-pager -u 'celery*' | grep -F -e %s", written).rc == 1
+
+
+def test_secret_files_belong_to_root_and_only_their_service_reads_them(host: Host) -> None:
+    modes = {
+        path: (host.file(path).user, host.file(path).group, host.file(path).mode)
+        for path in ("/etc/jobs/workers-secrets", "/etc/jobs/workers-secrets/BROKER_URL", "/etc/jobs/flower.env", "/etc/jobs/flower.py")
+    }
+    assert modes == {
+        "/etc/jobs/workers-secrets": ("root", "jobs-workers", 0o750),
+        "/etc/jobs/workers-secrets/BROKER_URL": ("root", "jobs-workers", 0o640),
+        "/etc/jobs/flower.env": ("root", "root", 0o600),
+        "/etc/jobs/flower.py": ("root", "celery-flower", 0o640),
+    }
+
+
+def test_the_applications_python_path_counts_as_well(host: Host) -> None:
+    found = host.check_output("slipway-run celery-worker@default python -c 'import sys; print(*sys.path)'").split()
+    assert {"/usr/local/lib/slipway/celery", "/srv/jobs-library"} <= set(found)
 
 
 def test_units_are_sandboxed(host: Host) -> None:
@@ -38,6 +58,8 @@ def test_flower_asks_for_the_password(host: Host) -> None:
         return host.run("python3 -c %s 2>&1", f"import urllib.request as u; print(u.urlopen({request}).status)").stdout
 
     assert "401" in ask({})
+    wrong = base64.b64encode(f"admin:{FLOWER_PASSWORD.split(',')[0]}".encode()).decode()
+    assert "401" in ask({"Authorization": f"Basic {wrong}"})
     assert ask({"Authorization": "Basic " + base64.b64encode(f"admin:{FLOWER_PASSWORD}".encode()).decode()}) == "200\n"
 
 

@@ -72,6 +72,7 @@ def test_beat_and_queues_that_are_not_wanted_go_away(hosts: Hosts, converge: Con
         celery_workers_beat=False,
         celery_workers_flower=False,
         celery_workers_queues=queues,
+        celery_workers_secret_delivery="environment",
     )
     assert done.code == 0, done.output
     for host in hosts.values():
@@ -79,4 +80,9 @@ def test_beat_and_queues_that_are_not_wanted_go_away(hosts: Hosts, converge: Con
         for name in ("celery-beat", "celery-flower", "celery-worker@heavy"):
             assert not host.service(name).is_running
             assert host.run(f"systemctl is-enabled {name}").rc != 0
+        delivered = host.file("/etc/jobs/workers-secrets.env")
+        assert (delivered.user, delivered.group, delivered.mode) == ("root", "root", 0o600)
+        assert host.check_output("ls /etc/jobs") == "workers-secrets.env\nworkers.env"
+        units = "celery-worker@.service celery-worker@.service.d celery-worker@default.service.d"
+        assert host.check_output("cd /etc/systemd/system && echo celery*") == units
         assert versions(host) == "1 1"
