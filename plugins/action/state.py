@@ -19,10 +19,12 @@ from ansible.executor.module_common import _get_shebang
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible_collections.slipway.stack.plugins.module_utils.state import spec
-from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state
+from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state, role_inputs
+from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import typed
 
 MANAGED = "Managed by Ansible (slipway.stack): changes by hand are overwritten"
 MARK = "SLIPWAY-RESULT:"
+QUOTED = re.compile(r"-?\d+(\.\d+)?|(?i:true|yes|on)")
 MODULES = (
     "host",
     "accounts",
@@ -99,7 +101,7 @@ class ActionModule(ActionBase):
         except spec.SpecError as error:
             raise AnsibleActionFail(f"slipway.stack.state: {error}") from None
         for want in payload["files"]:
-            self._fill(want, variables)
+            self._fill(want, self._effective)
         if not self._takes_script():
             return self._as_module(payload, variables)
         payload.update(check=bool(self._task.check_mode), diff=bool(self._task.diff))
@@ -108,6 +110,7 @@ class ActionModule(ActionBase):
     def wanted(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The sections, evaluated, from the task itself or from the role's state file that `from` names."""
         arguments = dict(self._task.args)
+        self._effective = variables
         name = arguments.pop("from", None)
         if name is not None:
             if arguments:
@@ -115,7 +118,26 @@ class ActionModule(ActionBase):
                     f"slipway.stack.state: from goes without {', '.join(arguments)}: they belong into the file it names"
                 )
             arguments = desired_state.read(self._find("state", f"{name}.yml", "from"), self._loader)
-        return desired_state.evaluate(arguments, self._templar, variables)
+            self._effective = self._inputs(variables)
+        templar = self._templar if self._effective is variables else self._templar.copy_with_new_env(available_variables=self._effective)
+        return desired_state.evaluate(arguments, templar, self._effective)
+
+    def _inputs(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The variables with the role's inputs as what they mean: a quoted number, which -e cannot avoid, becomes the number.
+
+        Outside of a run that playbooks/validate.yml began, the role's own checks are asked first."""
+        role = self._task._role
+        if role is None:
+            return variables
+        path = Path(role._role_path)
+        quoted = {name: value for name, value in variables.items() if name.startswith(path.name + "_") and isinstance(value, str)}
+        checked = variables.get("slipway_inventory_valid", False)
+        if checked and not any(QUOTED.fullmatch(value) for value in quoted.values()):
+            return variables
+        options = role_inputs.options(path)
+        if not checked:
+            role_inputs.refuse_wrong(path, options, variables, self._templar, self._loader.get_basedir())
+        return {**variables, **{name: typed(value, options[name].get("type", "str")) for name, value in quoted.items() if name in options}}
 
     # -- content -----------------------------------------------------------------------------------------------------
 

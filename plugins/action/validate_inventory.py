@@ -1,9 +1,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Collects inventory, argument specs and wiring, and hands them to plugin_utils/inventory_check.py."""
+"""Collects inventory, argument specs, checks and wiring, and says everything that is wrong in one message."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
+from ansible_collections.slipway.stack.plugins.plugin_utils import arguments, checks, inventory_files, platform
 from ansible_collections.slipway.stack.plugins.plugin_utils import inventory_check as check
-from ansible_collections.slipway.stack.plugins.plugin_utils.wiring import Wiring, WiringError
+from ansible_collections.slipway.stack.plugins.plugin_utils import wiring as table
+from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import Problem
 
 try:
     from ansible._internal._datatag._tags import Origin
@@ -20,31 +23,46 @@ except ImportError:  # a core that does not keep origins: problems then name the
     Origin = None  # type: ignore[assignment,misc]
 
 COLLECTION = Path(__file__).resolve().parents[2]
+PLAYBOOKS = COLLECTION / "playbooks"
 ON_EVERY_HOST = {"hardening", "firewall", "monitoring"}
 PLACES = {"inventory_file", "inventory_dir", "inventory_hostname", "inventory_hostname_short", "group_names"}
-WIRING = COLLECTION / "playbooks" / "vars" / "wiring.yml"
+CONNECTION = ("ansible_user", "ansible_port", "ansible_host", "ansible_connection", "ansible_ssh_user")
+SINGLE = {"postgres": "PostgreSQL", "redis": "Redis"}
+"""Roles that one host has: a second one would be a second database, which nothing keeps equal to the first."""
 
 Spec = dict[str, dict[str, Any]]
+
+
+def load(path: Path) -> Any:
+    """A YAML file of the collection."""
+    return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def role_specs() -> dict[str, Spec]:
     """Role name to the options of its argument spec."""
     paths = sorted((COLLECTION / "roles").glob("*/meta/argument_specs.yml"))
-    return {path.parts[-3]: yaml.safe_load(path.read_text())["argument_specs"]["main"].get("options", {}) for path in paths}
+    return {path.parts[-3]: load(path)["argument_specs"]["main"].get("options", {}) for path in paths}
+
+
+def origin(name: Any) -> Any:
+    """Where a name was written, as ansible-core keeps it."""
+    return Origin.get_tag(name) if Origin else None
 
 
 def where(name: Any) -> str:
     """File and line in which the variable `name` stands, relative to the working directory."""
-    origin = Origin.get_tag(name) if Origin else None
-    if origin is None or origin.path is None:
-        return ""
-    path = Path(str(origin.path))
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{origin.line_num}" if origin.line_num else str(shown)
+    found = origin(name)
+    if found is None or found.path is None:
+        return str(found.description).strip("<>") if found is not None and found.description else ""
+    shown = inventory_files.shown_path(Path(str(found.path)))
+    return f"{shown}:{found.line_num}" if found.line_num else f"{shown}:1"
 
 
 class ActionModule(ActionBase):
-    """Fails with one message that lists every problem of the inventory."""
+    """Fails with one message that lists every problem of the inventory.
+
+    `stage`: files (the inventory's files, for a play without hosts), inventory (all that needs no facts), facts (the rest).
+    """
 
     _requires_connection = False
 
@@ -52,66 +70,223 @@ class ActionModule(ActionBase):
         """Collect, check, report."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        self.specs = role_specs()
-        self.site: Spec = yaml.safe_load((COLLECTION / "playbooks" / "vars" / "site_spec.yml").read_text())
-        self.derived = set(yaml.safe_load(WIRING.read_text()))
         self.groups: dict[str, list[str]] = {str(group): [str(host) for host in hosts] for group, hosts in variables["groups"].items()}
         self.manager = variables["hostvars"]._variable_manager
         self.inventory = variables["hostvars"]._inventory
-        found: list[tuple[str, check.Problem]] = []
-        values: dict[str, dict[str, Any]] = {}
-        for host in self.groups["all"]:
-            values[host], problems = self.host_problems(host)
-            found += [(host, problem) for problem in problems]
-        found += [("", problem) for problem in self.wiring_problems(variables, values)]
-        found += [("", problem) for problem in self.pool_problems(values)]
+        stage = self._task.args.get("stage", "inventory")
+        if stage == "files":
+            return self._answer([("", problem) for problem in self.file_problems()], {})
+        self.contexts: dict[str, dict[str, Any]] = {}
+        self.defaults: dict[str, dict[str, Any]] = {}
+        self.specs = role_specs()
+        self.site: Spec = load(PLAYBOOKS / "vars" / "site_spec.yml")
+        self.derived = set(load(PLAYBOOKS / "vars" / "wiring.yml"))
+        self.checks = {role: checks.read(COLLECTION / "roles" / role / "meta" / "checks.yml") for role in self.specs}
+        self.given = {host: self.inventory_variables(self.inventory.get_host(host)) for host in self.groups["all"]}
+        if stage == "facts":
+            return self._answer(self.problems_of_facts(variables), {"slipway_inventory_valid": True})
+        return self._answer(self.problems_of_inventory(variables), {"slipway_inventory_checked": True})
+
+    def _answer(self, found: list[tuple[str, Problem]], facts: dict[str, bool]) -> dict[str, Any]:
         sentences = [problem.sentence() for problem in check.merge(found)]
-        if sentences:
-            count = f"{len(sentences)} problem" + ("s" if len(sentences) > 1 else "")
-            message = f"The inventory has {count}; no host was touched.\n" + "\n".join(f"- {sentence}" for sentence in sentences)
-            return {"failed": True, "msg": message}
-        return {"changed": False, "ansible_facts": {"slipway_inventory_valid": True}}
+        if not sentences:
+            return {"changed": False, "ansible_facts": facts}
+        count = f"{len(sentences)} problem" + ("s" if len(sentences) > 1 else "")
+        message = f"The inventory has {count}; no host was touched.\n" + "\n".join(f"- {sentence}" for sentence in sentences)
+        return {"failed": True, "msg": message}
+
+    # -- everything that needs no facts ------------------------------------------------------------------------------
+
+    def problems_of_inventory(self, variables: Mapping[str, Any]) -> list[tuple[str, Problem]]:
+        """(host, problem) of files, names, types, values, relations, wiring and pools."""
+        found: list[tuple[str, Problem]] = [("", problem) for problem in self.file_problems() + self.group_problems()]
+        services, flows = self.wiring_table(variables)
+        addresses = {host: self.wiring_values(host, services) for host in self.groups["all"]}
+        wiring_problems = table.problems_of(services, flows, self.groups, addresses)
+        found += [(self.host_of(error.variable), self.placed_anywhere(error)) for error in wiring_problems]
+        self.wiring = None if wiring_problems else (services, flows, addresses)
+        values: dict[str, dict[str, Any]] = {}
+        told: dict[str, list[Problem]] = {}
+        for host in self.groups["all"]:
+            values[host], told[host] = self.host_values(host)
+        for host in self.groups["all"]:
+            told[host] += self.check_host(host, values, told[host] + [problem for _host, problem in found], facts=False)
+            found += [(host, problem) for problem in told[host]]
+        wrong = {problem.root for problems in told.values() for problem in problems}
+        found += [("", problem) for problem in self.pool_problems(values, wrong)]
+        return found
+
+    def file_problems(self) -> list[Problem]:
+        """Of the inventory's files."""
+        return inventory_files.problems([str(source) for source in self.inventory._sources or []], self.groups)
+
+    def group_problems(self) -> list[Problem]:
+        """Groups that are nearly a role's, roles that need another one, and second primaries."""
+        found = check.unknown_groups(self.groups, self.specs, {"all", "ungrouped"})
+        for role, what in SINGLE.items():
+            if len(self.groups.get(role, [])) > 1:
+                given = f"{', '.join(self.groups[role])}: {len(self.groups[role])} hosts"
+                found.append(
+                    Problem(
+                        f"group {role}", given, f"one host: a second {what} would hold other data", self.place_of_host(self.groups[role][1])
+                    )
+                )
+        for role, needed in (("api", "postgres"), ("nginx", "api"), ("pgbouncer", "postgres")):
+            if self.groups.get(role) and not self.groups.get(needed):
+                allowed = f"a host in the group {needed}, which {role} is connected to"
+                found.append(Problem(f"group {needed}", "empty or missing", allowed, self.place_of_host(self.groups[role][0])))
+        return found
+
+    def place_of_host(self, host: str) -> str:
+        """File and line of a host's variables, else the inventory's first file."""
+        entry = self.inventory.get_host(host)
+        for name in entry.vars:
+            if where(name):
+                return where(name)
+        sources = [Path(str(source)) for source in self.inventory._sources or []]
+        files = [path / "hosts.yml" if path.is_dir() else path for path in sources]
+        return f"{inventory_files.shown_path(files[0])}:1" if files and files[0].exists() else ""
+
+    # -- the wiring --------------------------------------------------------------------------------------------------
+
+    def wiring_table(self, variables: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Services and flows of this inventory: the base table, and what the inventory adds."""
+        base = load(PLAYBOOKS / "vars" / "wiring.yml")
+        given = next(iter(self.given.values()), {})
+        services, flows = dict(base["wiring_base_services"]), list(base["wiring_base_flows"])
+        extra_services = self._resolved(given, "wiring_extra_services", variables)
+        extra_flows = self._resolved(given, "wiring_extra_flows", variables)
+        if isinstance(extra_services, Mapping):
+            services.update(extra_services)
+        if isinstance(extra_flows, (list, tuple)):
+            flows += extra_flows
+        return services, flows
+
+    def _resolved(self, given: Mapping[str, Any], name: str, variables: Mapping[str, Any]) -> Any:
+        if name not in given:
+            return None
+        try:
+            return Templar(loader=self._loader, variables=dict(variables)).template(given[name])
+        except AnsibleError:
+            return None  # told with the variable's own problems
+
+    def wiring_values(self, host: str, services: Any) -> dict[str, Any]:
+        """What the wiring asks of a host: addresses, ports, switches; effective and templated."""
+        entry = self.inventory.get_host(host)
+        context = self.context(host, entry)
+        names = {"private_address", "ansible_host", "ansible_connection"}
+        for service in services.values() if isinstance(services, Mapping) else []:
+            if isinstance(service, Mapping):
+                names |= {str(service[key]) for key in ("variable", "count_variable", "enabled_variable") if service.get(key)}
+        templar = Templar(loader=self._loader, variables=context)
+        found = {}
+        for name in names & set(context):
+            try:
+                found[name] = arguments.typed(templar.template(context[name]), self.option_of(name).get("type", "str"))
+            except AnsibleError:
+                continue  # told with the variable's own problems
+            if found[name] is None or arguments.problems_of(name, found[name], self.option_of(name)):
+                del found[name]
+        return found
+
+    def option_of(self, name: str) -> Mapping[str, Any]:
+        """The option of a variable, in whichever role has it."""
+        return next((spec[name] for spec in self.specs.values() if name in spec), self.site.get(name, {"type": "raw"}))
+
+    def host_of(self, variable: str) -> str:
+        """The host a wiring problem is about: `postgres_port of data1`."""
+        return variable.rpartition(" of ")[2] if " of " in variable else ""
+
+    def placed_anywhere(self, error: table.WiringError) -> Problem:
+        """A wiring problem with the file and line of its variable, or of its host."""
+        host = self.host_of(error.variable)
+        problem = Problem(error.variable, error.given, error.allowed)
+        hosts = [host] if host in self.given else list(self.given)
+        for name in hosts:
+            problem = self.placed(problem, self.given[name])
+            if problem.where:
+                return problem
+        problem.where = self.place_of_host(host) if host in self.given else self.place_of_host(self.groups["all"][0])
+        return problem
+
+    # -- one host ----------------------------------------------------------------------------------------------------
 
     def roles_of(self, host: str) -> set[str]:
         """Roles that `host` gets."""
         return {role for role in self.specs if role in ON_EVERY_HOST or host in self.groups.get(role, [])}
 
-    def host_problems(self, host: str) -> tuple[dict[str, Any], list[check.Problem]]:
-        """Effective values of `host` (role defaults below inventory and wiring, templated), and what is wrong with them."""
+    def host_values(self, host: str, only: Container[str] | None = None) -> tuple[dict[str, Any], list[Problem]]:
+        """Effective values of `host` (role defaults below inventory and wiring, templated), and what is wrong with names and types.
+
+        `only`: the variables that are asked for, all without it."""
         entry = self.inventory.get_host(host)
-        given = self.inventory_variables(entry)
+        given = self.given[host]
+        foreign = given.get("own_foreign_prefixes", [])
         known = {option for spec in self.specs.values() for option in spec} | set(self.site) | self.derived
-        problems = []
-        for problem in check.unknown_variables(given, known):
-            problems.append(self.placed(problem, given))
+        problems = check.unknown_variables(
+            [name for name in given if self.written_by_somebody(name)], known, [str(prefix) for prefix in foreign]
+        )
         for name in sorted((set(given) & self.derived) - set(self.site)):
             allowed = "nothing: the wiring derives it; see playbooks/vars/wiring.yml for what to set instead"
-            problems.append(self.placed(check.Problem(str(name), "set in the inventory", allowed), given))
+            problems.append(Problem(str(name), "set in the inventory", allowed))
         context = self.context(host, entry)
+        if self.wiring is not None:
+            services, flows, addresses = self.wiring
+            sources = given.get("firewall_admin_sources", ["any"])
+            sources = sources if isinstance(sources, (list, tuple)) else ["any"]
+            context["wiring"] = table.build(services, flows, self.groups, addresses, host, [str(source) for source in sources])
         templar = Templar(loader=self._loader, variables=context)
         values: dict[str, Any] = {}
         for role in sorted(self.roles_of(host)):
-            spec = self.specs[role]
-            for name, option in spec.items():
-                if name not in context:
-                    continue
-                try:
-                    values[name] = templar.template(context[name])
-                except AnsibleError as error:
-                    # What needs facts is known later; what the wiring can not derive is said once, by wiring_problems.
-                    if not any(word in str(error) for word in ("ansible_facts", "slipway.stack.wiring")) and name not in self.derived:
-                        problems.append(
-                            self.placed(check.Problem(name, f"not to be resolved: {error.message}", "variables that exist"), given)
-                        )
-                    continue
-                if name in given or name in self.derived:
-                    problems += [self.placed(problem, given) for problem in check.wrong_values(name, values[name], option)]
-            problems += check.missing_values(spec, context)
-        for name in self.site:
-            if name in given:
-                values[name] = templar.template(given[name])
-                problems += [self.placed(problem, given) for problem in check.wrong_values(name, values[name], self.site[name])]
-        return values, problems
+            for name, option in self.specs[role].items():
+                if name in context and (only is None or name in only):
+                    problems += self.value_of(name, option, context, templar, values, given)
+            problems += arguments.missing(self.specs[role], context)
+        for name, option in self.site.items():
+            if name in given and (only is None or name in only):
+                problems += self.value_of(name, option, context, templar, values, given)
+        return values, [self.placed(problem, given) for problem in problems]
+
+    def value_of(
+        self,
+        name: str,
+        option: Mapping[str, Any],
+        context: Mapping[str, Any],
+        templar: Templar,
+        values: dict[str, Any],
+        given: Mapping[str, Any],
+    ) -> list[Problem]:
+        """Put the effective value of a variable into `values`; returns what is wrong with its template or its type."""
+        try:
+            value = templar.template(context[name])
+        except AnsibleError as error:
+            # What needs facts is known later; what the wiring cannot derive is told as a problem of the wiring.
+            if "ansible_facts" in str(error) or (name in self.derived and self.wiring is None):
+                return []
+            reason = " ".join(str(error.message).split())
+            if arguments.has_secret(option):
+                reason = re.sub(r"'[^']*'", "'...'", reason)
+            return [Problem(name, f"not to be resolved: {reason[:160]}", self.endpoints_hint(reason))]
+        raw = context[name]
+        quoted = isinstance(raw, str) and raw == value  # a text in the file, not what an expression gave
+        problems = arguments.problems_of(name, value, option, top=quoted or not isinstance(value, str))
+        if name in given or name in self.derived:
+            values[name] = arguments.typed(value, str(option.get("type", "str")))
+            return problems
+        values[name] = value
+        return []
+
+    def endpoints_hint(self, reason: str) -> str:
+        """What may stand there instead of a name that is not defined."""
+        if "wiring" in reason or "has no attribute" in reason:
+            return "variables that exist; wiring_endpoints has " + ", ".join(
+                sorted(load(PLAYBOOKS / "vars" / "wiring.yml")["wiring_base_services"])
+            )
+        return "variables that exist"
+
+    def written_by_somebody(self, name: Any) -> bool:
+        """Not by an inventory plugin, which gives a host what its provider says."""
+        return Origin is None or origin(name) is not None
 
     def inventory_variables(self, entry: Any) -> Mapping[str, Any]:
         """What the inventory and -e give to a host, without Ansible's own variables."""
@@ -125,65 +300,124 @@ class ActionModule(ActionBase):
 
     def context(self, host: str, entry: Any) -> dict[str, Any]:
         """Variables as the roles of `host` will see them: defaults, inventory, wiring."""
-        merged: dict[str, Any] = {}
-        for role in self.roles_of(host):
+        if host not in self.contexts:
+            merged: dict[str, Any] = {}
+            for role in self.roles_of(host):
+                merged.update(self.defaults_of(role))
+            merged.update(self.manager.get_vars(play=self._task.get_play(), host=entry))
+            self.contexts[host] = merged
+        return self.contexts[host]
+
+    def defaults_of(self, role: str) -> dict[str, Any]:
+        """A role's defaults, read once for all hosts."""
+        if role not in self.defaults:
             path = COLLECTION / "roles" / role / "defaults" / "main.yml"
-            if path.exists():
-                merged.update(self._loader.load_from_file(str(path), trusted_as_template=True) or {})
-        merged.update(self.manager.get_vars(play=self._task.get_play(), host=entry))
-        return merged
+            self.defaults[role] = (self._loader.load_from_file(str(path), trusted_as_template=True) or {}) if path.exists() else {}
+        return self.defaults[role]
 
     @staticmethod
-    def placed(problem: check.Problem, given: Mapping[str, Any]) -> check.Problem:
-        """The problem with the file and line of its variable."""
-        root = problem.variable.split(".")[0].split("[")[0]
-        problem.where = next((where(name) for name in given if name == root), "")
+    def placed(problem: Problem, given: Mapping[str, Any]) -> Problem:
+        """The problem with the file and line of its variable, or of the first variable that it is about."""
+        names = [problem.root, *re.findall(r"[a-z]\w+", problem.variable + " " + problem.given + " " + problem.allowed)]
+        problem.where = problem.where or next((where(name) for wanted in names for name in given if name == wanted), "")
         return problem
 
-    def wiring_problems(self, variables: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> list[check.Problem]:
-        """Flows to nowhere, addresses that are none, two services on one port."""
-        services, flows = self._templar.template(variables["wiring_services"]), self._templar.template(variables["wiring_flows"])
-        try:
-            hostvars = {host: {**self.addresses(variables["hostvars"][host]), **values[host]} for host in values}
-            found = Wiring(services, flows, self.groups, hostvars).conflicts()
-        except WiringError as error:
-            found = [error]
-        return [check.Problem(error.variable, error.given, error.allowed) for error in found]
+    # -- values and relations ----------------------------------------------------------------------------------------
 
-    @staticmethod
-    def addresses(variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The two variables that say where a host is, templated."""
-        return {name: variables[name] for name in ("private_address", "ansible_host") if name in variables}
+    def check_host(self, host: str, values: Mapping[str, Mapping[str, Any]], told: list[Problem], *, facts: bool) -> list[Problem]:
+        """What the checks of the host's roles, and those of the site, refuse."""
+        mine: dict[str, Any] = {**self.asked_of_connection(host), **values[host], "inventory_hostname": host, "groups": self.groups}
+        mine["source_base"] = str(self._loader.get_basedir())
+        mine["site"] = {group: values[hosts[0]] for group, hosts in self.groups.items() if hosts and hosts[0] in values}
+        found: list[Problem] = []
+        wrong = {problem.root for problem in told}
+        for role in sorted(self.roles_of(host)):
+            if not facts:
+                right = {name: value for name, value in values[host].items() if name not in wrong}
+                found += checks.value_problems(self.checks[role], right, self.specs[role])
+        known = [*told, *found]
+        everything = [*(self.checks[role] for role in sorted(self.roles_of(host))), checks.read(PLAYBOOKS / "vars" / "site_checks.yml")]
+        for each in everything:
+            found += checks.relation_problems(each, mine, known, facts=facts)
+        return [self.placed(problem, self.given[host]) for problem in found]
 
-    def pool_problems(self, values: Mapping[str, Mapping[str, Any]]) -> list[check.Problem]:
-        """Pools of the whole inventory against max_connections (PB-06, PG-11)."""
+    def asked_of_connection(self, host: str) -> dict[str, Any]:
+        """How Ansible reaches the host, where the inventory says so."""
+        context = {name: self.given[host][name] for name in CONNECTION if name in self.given[host]}
+        templar = Templar(loader=self._loader, variables=dict(self.given[host]))
+        found = {}
+        for name, value in context.items():
+            try:
+                found[name] = templar.template(value)
+            except AnsibleError:
+                continue
+        return found
+
+    def problems_of_facts(self, variables: Mapping[str, Any]) -> list[tuple[str, Problem]]:
+        """What only the hosts themselves can tell: their system, addresses and memory."""
+        found: list[tuple[str, Problem]] = []
+        services, flows = self.wiring_table(variables)
+        addresses = {host: self.wiring_values(host, services) for host in self.groups["all"]}
+        self.wiring = (services, flows, addresses)
+        asked = checks.names_in([*self.checks.values(), checks.read(PLAYBOOKS / "vars" / "site_checks.yml")], facts=True)
+        for host in self.groups["all"]:
+            facts = variables["hostvars"][host].get("ansible_facts") or {}
+            if "distribution_release" not in facts:
+                continue  # not in this run (--limit)
+            try:
+                row = platform.platform(facts)
+            except platform.PlatformError as error:
+                found.append((host, Problem("the system", str(error).split(";")[0], platform.known(), self.place_of_host(host))))
+                continue
+            values, _told = self.host_values(host, asked)
+            mine = {
+                "ansible_facts": facts,
+                "platform": row,
+                "host_addresses": sorted(facts.get("all_ipv4_addresses", []) + facts.get("all_ipv6_addresses", [])),
+            }
+            found += [(host, problem) for problem in self.check_host(host, {host: {**values, **mine}}, [], facts=True)]
+        return found
+
+    # -- pools -------------------------------------------------------------------------------------------------------
+
+    def pool_problems(self, values: Mapping[str, Mapping[str, Any]], wrong: Iterable[str]) -> list[Problem]:
+        """Pools of the whole inventory against max_connections. `wrong`: variables whose problems are told already."""
         servers, poolers = self.groups.get("postgres", []), self.groups.get("pgbouncer", [])
-        if not servers or not poolers:
+        wrong = set(wrong)
+        names = ("postgres_max_connections", "postgres_superuser_reserved_connections", "pgbouncer_databases", "pgbouncer_users")
+        names += (
+            "pgbouncer_default_pool_size",
+            "pgbouncer_reserve_pool_size",
+            "pgbouncer_max_client_conn",
+            "api_instances",
+            "api_processes",
+        )
+        names += ("api_database_pool_size", "api_database_max_overflow", "celery_workers_queues")
+        if not servers or wrong & set(names):
             return []
-        try:
-            return self._pools(values, servers[0], poolers).problems()
-        except (KeyError, TypeError, ValueError):
-            return []  # a value that is no number is reported already
-
-    def _pools(self, values: Mapping[str, Mapping[str, Any]], server: str, poolers: list[str]) -> check.Pools:
-        database, pooler = values[server], values[poolers[0]]
-        clients = 0
-        for host in self.groups.get("api", []):
-            per_process = int(values[host]["api_database_pool_size"]) + int(values[host]["api_database_max_overflow"])
-            clients += int(values[host]["api_instances"]) * int(values[host]["api_processes"]) * per_process
+        database, pooler = values[servers[0]], values[poolers[0]] if poolers else {}
+        clients = sum(
+            values[host]["api_instances"]
+            * values[host]["api_processes"]
+            * (values[host]["api_database_pool_size"] + values[host]["api_database_max_overflow"])
+            for host in self.groups.get("api", [])
+        )
         for host in self.groups.get("celery_workers", []):
-            clients += sum(int(queue["concurrency"]) for queue in values[host]["celery_workers_queues"])
-        sizes = [int(entry.get("pool_size") or pooler["pgbouncer_default_pool_size"]) for entry in pooler["pgbouncer_databases"]]
-        pairs = len(pooler["pgbouncer_users"]) or 1
-        # One connection each for the exporter, a migration and the running dump.
-        return check.Pools(
-            max_connections=int(database["postgres_max_connections"]),
-            superuser_reserved=int(database["postgres_superuser_reserved_connections"]),
-            pairs=pairs * len(sizes),
-            pool_size=max(sizes, default=0),
-            reserve_pool_size=int(pooler["pgbouncer_reserve_pool_size"]),
+            clients += sum(queue.get("concurrency", 2) for queue in values[host]["celery_workers_queues"])
+        default = pooler.get("pgbouncer_default_pool_size", 0)
+        pools = check.Pools(
+            max_connections=database["postgres_max_connections"],
+            superuser_reserved=database["postgres_superuser_reserved_connections"],
+            users=len(pooler.get("pgbouncer_users", [])),
+            sizes=[entry.get("pool_size") or default for entry in pooler.get("pgbouncer_databases", [])],
+            reserve_pool_size=pooler.get("pgbouncer_reserve_pool_size", 0),
             poolers=len(poolers),
+            # One connection each for the exporter, a migration and the running dump.
             direct=3,
-            max_client_connections=int(pooler["pgbouncer_max_client_conn"]),
+            max_client_connections=pooler.get("pgbouncer_max_client_conn", 0),
             clients=clients,
         )
+        given: dict[str, Any] = {}
+        for host in [*servers, *poolers, *self.groups.get("api", []), *self.groups.get("celery_workers", [])]:
+            given.update({name: value for name, value in self.given[host].items() if name in names})
+        return [self.placed(problem, given) for problem in pools.problems()]

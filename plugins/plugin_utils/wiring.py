@@ -8,9 +8,10 @@ targets, the reachability test and the picture in the docs all come from it, so 
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 WORLD = "world"
@@ -36,18 +37,20 @@ class Service:
     `port`: that input's default. `count_variable`, `count`: how many consecutive ports it takes.
     `enabled_variable`, `enabled`: the role input that switches it on, and its default.
     `hosts_limit`: only the first N hosts of the group run it (0: all). `one_address`: the program binds a single address.
+    `protocol`: tcp or udp.
     """
 
     name: str
     group: str
     port: int
-    variable: str
+    variable: str = ""
     count_variable: str = ""
     count: int = 1
     enabled_variable: str = ""
     enabled: bool = True
     hosts_limit: int = 0
     one_address: bool = False
+    protocol: str = "tcp"
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,14 @@ def address_of(host: str, variables: Mapping[str, Any]) -> str:
         if value is None:
             continue
         try:
-            return str(ipaddress.ip_address(str(value)))
+            found = ipaddress.ip_address(str(value))
         except ValueError:
             if name == "private_address":
                 raise WiringError(f"private_address of {host}", repr(str(value)), "an IPv4 or IPv6 address") from None
+            continue
+        if found.is_unspecified or found.is_multicast:
+            raise WiringError(f"{name} of {host}", repr(str(value)), "the address of this one host")
+        return str(found)
     raise WiringError(f"private_address of {host}", "missing", "the IPv4 or IPv6 address that the other hosts reach it by")
 
 
@@ -85,15 +92,125 @@ def port_of(value: Any, name: str, host: str) -> int:
     return port
 
 
+KEYS = [field.name for field in fields(Service) if field.name != "name"]
+
+
 def _services(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Service]:
     services = {}
     for name, spec in table.items():
-        try:
-            services[str(name)] = Service(name=str(name), **{str(key): value for key, value in spec.items()})
-        except TypeError as error:
-            allowed = "group, variable, port, and the other keys of wiring_base_services"
-            raise WiringError(f"wiring_extra_services.{name}", str(error), allowed) from None
+        for problem in _service_problems(str(name), spec):
+            raise problem
+        services[str(name)] = Service(name=str(name), **{str(key): value for key, value in spec.items()})
     return services
+
+
+def _service_problems(name: str, spec: Any) -> Iterator[WiringError]:
+    """What is wrong with one entry of the table of services."""
+    variable = f"wiring_extra_services.{name}"
+    if not isinstance(spec, Mapping):
+        yield WiringError(variable, repr(spec), "a mapping such as {group: api, variable: own_admin_port, port: 9900}")
+        return
+    for key in spec:
+        if key not in KEYS:
+            near = difflib.get_close_matches(str(key), KEYS, n=1)
+            hint = f"did you mean {near[0]}? Keys: " if near else ""
+            yield WiringError(f"{variable}.{key}", "an unknown key", hint + ", ".join(KEYS))
+    for key in ("group", "port"):
+        if key not in spec:
+            yield WiringError(f"{variable}.{key}", "missing", "the group that runs it" if key == "group" else "a port from 1 to 65535")
+    if "port" in spec and not _is_port(spec["port"]):
+        yield WiringError(f"{variable}.port", repr(str(spec["port"])), "a port from 1 to 65535")
+    if spec.get("protocol", "tcp") not in ("tcp", "udp"):
+        yield WiringError(f"{variable}.protocol", repr(str(spec["protocol"])), "tcp, udp")
+
+
+def _is_port(value: Any) -> bool:
+    return not isinstance(value, bool) and str(value).isdigit() and 0 < int(str(value)) < 65536
+
+
+def problems_of(
+    services: Any, flows: Any, groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
+) -> list[WiringError]:
+    """Everything that is wrong with the table and the addresses of an inventory, at once; `build` would stop at the first."""
+    found: list[WiringError] = []
+    if not isinstance(services, Mapping):
+        return [WiringError("wiring_extra_services", type(services).__name__, "a mapping: name to {group, variable, port}")]
+    for name, spec in services.items():
+        found += _service_problems(str(name), spec)
+    good = {name: spec for name, spec in services.items() if not list(_service_problems(str(name), spec))}
+    known = set(groups) | {str(spec["group"]) for spec in good.values()} | {"all"}
+    for name, spec in good.items():
+        if str(spec["group"]) not in set(groups) | {str(other["group"]) for key, other in good.items() if key != name} | {"all"}:
+            near = difflib.get_close_matches(str(spec["group"]), sorted(groups), n=1)
+            found.append(
+                WiringError(
+                    f"wiring_extra_services.{name}.group", repr(str(spec["group"])), f"did you mean {near[0]}?" if near else "a group"
+                )
+            )
+    good_flows = []
+    for flow in flows if isinstance(flows, Sequence) and not isinstance(flows, str) else [flows]:
+        wrong = list(_flow_problems(flow, good, known))
+        found += wrong
+        if not wrong:
+            good_flows.append(flow)
+    addresses: dict[str, str] = {}
+    usable = {}
+    for host in groups.get("all", []):
+        if host == "localhost" and hostvars[host].get("ansible_connection", "local") == "local" and not _has_role(host, groups):
+            continue
+        try:
+            addresses[host] = address_of(host, hostvars[host])
+            usable[host] = hostvars[host]
+        except WiringError as error:
+            found.append(error)
+    found += _shared_addresses(addresses, "private_address")
+    found += _shared_addresses(
+        {host: str(values["ansible_host"]) for host, values in usable.items() if "ansible_host" in values}, "ansible_host"
+    )
+    if len(usable) == len([host for host in groups.get("all", []) if host in hostvars]):
+        try:
+            found += Wiring(good, good_flows, groups, hostvars).conflicts()
+        except WiringError as error:
+            found.append(error)
+    return found
+
+
+def _has_role(host: str, groups: Mapping[str, Sequence[str]]) -> bool:
+    return any(host in hosts for group, hosts in groups.items() if group not in ("all", "ungrouped"))
+
+
+def _flow_problems(flow: Any, services: Mapping[str, Any], known: Iterable[str]) -> Iterator[WiringError]:
+    if not isinstance(flow, Mapping) or set(flow) - {"to", "from"} or not {"to", "from"} <= set(flow):
+        yield WiringError("wiring_extra_flows", repr(flow)[:80], "entries {to: a service, from: [groups, world or admin]}")
+        return
+    if str(flow["to"]) not in services:
+        yield WiringError("wiring_extra_flows", f"a flow to {str(flow['to'])!r}", _nearest(str(flow["to"]), services, "a service"))
+    sources = flow["from"]
+    if not isinstance(sources, Sequence) or isinstance(sources, str):
+        yield WiringError("wiring_extra_flows", f"a flow to {flow['to']} from {sources!r}", "a list of groups, world or admin")
+        return
+    for source in sources:
+        if source not in {WORLD, ADMIN, *known}:
+            yield WiringError(
+                "wiring_extra_flows",
+                f"a flow to {flow['to']} from {str(source)!r}",
+                _nearest(str(source), known, "world, admin or a group"),
+            )
+
+
+def _nearest(name: str, known: Iterable[str], what: str) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"{what}: {', '.join(sorted(known))}"
+
+
+def _shared_addresses(addresses: Mapping[str, str], variable: str) -> list[WiringError]:
+    """One address for two hosts."""
+    return [
+        WiringError(f"{variable} of {host}", f"{address}, which {other} has too", "an address of its own")
+        for host, address in addresses.items()
+        for other in [next(name for name, taken in addresses.items() if taken == address)]
+        if other != host
+    ]
 
 
 def _truth(value: Any) -> bool:
@@ -116,7 +233,7 @@ class Wiring:
         self.services = _services(services)
         self.groups = {str(name): [str(host) for host in hosts] for name, hosts in groups.items()}
         # Ansible computes a host's variables, and renders each, at every access: once is enough.
-        self.hostvars = {host: hostvars[host] for host in self.members("all")}
+        self.hostvars = {host: hostvars[host] for host in self.members("all") if host in hostvars}
         self._addresses: dict[str, str] = {}
         self._endpoints: dict[str, list[Endpoint]] = {}
         self.flows = [(str(flow["to"]), [str(source) for source in flow["from"]]) for flow in flows]
@@ -135,7 +252,7 @@ class Wiring:
     def members(self, group: str) -> list[str]:
         """Hosts of `group`, in the inventory's order; none when the inventory has no such group."""
         if group == "all":
-            return [host for host in self.groups.get("all", []) if host != "localhost"]
+            return [host for host in self.groups.get("all", []) if host != "localhost" or _has_role(host, self.groups)]
         return self.groups.get(group, [])
 
     def address(self, host: str) -> str:
@@ -158,7 +275,7 @@ class Wiring:
             variables = self.hostvars[host]
             if spec.enabled_variable and not _truth(variables.get(spec.enabled_variable, spec.enabled)):
                 continue
-            first = port_of(variables.get(spec.variable, spec.port), spec.variable, host)
+            first = port_of(variables.get(spec.variable, spec.port), spec.variable or f"wiring_extra_services.{service}.port", host)
             count = int(str(variables.get(spec.count_variable, spec.count))) if spec.count_variable else spec.count
             found += [Endpoint(service, host, self.address(host), first + offset) for offset in range(count)]
         return found
@@ -204,7 +321,10 @@ class Wiring:
                     address = self.address(source)
                     sources.append(f"{address}/{ipaddress.ip_address(address).max_prefixlen}")
             if ports and sources:
-                rules.append({"name": service, "ports": ports, "sources": list(dict.fromkeys(sources))})
+                rule: dict[str, Any] = {"name": service, "ports": ports, "sources": list(dict.fromkeys(sources))}
+                if self.services[service].protocol != "tcp":
+                    rule["protocol"] = self.services[service].protocol
+                rules.append(rule)
         return rules
 
     def seen_from(self, service: str, client: str) -> list[Endpoint]:
@@ -228,11 +348,11 @@ class Wiring:
 
     def conflicts(self) -> list[WiringError]:
         """Two services on one port of one host."""
-        taken: dict[tuple[str, int], str] = {}
+        taken: dict[tuple[str, str, int], str] = {}
         found = []
         for service, spec in self.services.items():
             for endpoint in self.endpoints(service):
-                key = (endpoint.host, endpoint.port)
+                key = (endpoint.host, spec.protocol, endpoint.port)
                 if key in taken:
                     other = self.services[taken[key]]
                     given = f"{endpoint.port}, which {other.name} has taken ({other.variable})"

@@ -1,13 +1,9 @@
 """Every kind of bad input, with the sentence its author reads."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from ansible_collections.slipway.stack.plugins.plugin_utils import inventory_check as check
-
-RANDOM = "a random secret of at least 16 characters (slipway secrets init makes them)"
-GOOD = "kJ3-random-enough-for-a-test"
 
 
 def sentences(problems: list[check.Problem]) -> list[str]:
@@ -19,51 +15,44 @@ def test_a_misspelt_name_gets_the_nearest_known_one() -> None:
     assert sentence.startswith("redis_prot is a name that no role knows; allowed: did you mean redis_port?")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("ansible_usr", "ansible_usr is a name that Ansible does not know; allowed: did you mean ansible_user?"),
+        ("ansible_prot", "ansible_prot is a name that Ansible does not know; allowed: did you mean ansible_port?"),
+    ],
+)
+def test_a_misspelt_name_of_ansibles_own_is_found(name: str, sentence: str) -> None:
+    assert sentences(check.unknown_variables([name], ["redis_port"])) == [sentence]
+
+
+@pytest.mark.parametrize("name", ["ansible_network_os", "ansible_winrm_scheme"])
+def test_a_name_of_another_connection_passes(name: str) -> None:
+    assert check.unknown_variables([name], ["redis_port"]) == []
+
+
+def test_foreign_names_pass_by_their_beginning() -> None:
+    assert check.unknown_variables(["ec2_tags", "redis_prot"], ["redis_port"], ["ec2_"])[0].variable == "redis_prot"
+
+
+def test_a_group_that_is_nearly_a_roles_is_found() -> None:
+    groups = {"postgresql": ["a"], "web": ["a"], "all": ["a"], "api": ["a"]}
+    assert sentences(check.unknown_groups(groups, ["postgres", "api"], ["all"])) == [
+        "group postgresql is the name of no role; allowed: did you mean postgres?"
+    ]
+
+
 @pytest.mark.parametrize("name", ["ansible_user", "own_bucket", "secret_orders", "vault_orders", "redis_port"])
 def test_known_and_own_names_pass(name: str) -> None:
     assert check.unknown_variables([name], ["redis_port"]) == []
 
 
-@pytest.mark.parametrize(
-    ("value", "option", "expected"),
-    [
-        ("many", {"type": "int"}, ["x is 'many'; allowed: a whole number"]),
-        (True, {"type": "int"}, ["x is True; allowed: a whole number"]),
-        ("6379", {"type": "int"}, []),
-        ("perhaps", {"type": "bool"}, ["x is 'perhaps'; allowed: true or false"]),
-        ("a,b", {"type": "list"}, ["x is 'a,b'; allowed: a list"]),
-        ([1, "b"], {"type": "list", "elements": "int"}, ["x[1] is 'b'; allowed: a whole number"]),
-        ("trunc", {"choices": ["session", "transaction"]}, ["x is 'trunc'; allowed: session, transaction"]),
-        ([{"nam": "a"}], {"type": "list", "elements": "dict", "options": {"name": {"required": True}}},
-         ["x[0].nam is an unknown key; allowed: name; did you mean name?", "x[0].name is missing; allowed: text"]),
-        ("admin", {"no_log": True}, [f"x is a well-known placeholder; allowed: {RANDOM}"]),
-        ([{"password": "short"}], {"type": "list", "elements": "dict", "options": {"password": {"no_log": True}}},
-         [f"x[0].password is a secret of 5 characters; allowed: {RANDOM}"]),
-        ({"URL": "postgresql://u:dev_password@h/d", "SMTP_USERNAME": "me"}, {"type": "dict", "no_log": True},
-         [f"x.URL is a well-known placeholder; allowed: {RANDOM}"]),
-        (GOOD, {"no_log": True}, []),
-        ("", {"no_log": True}, []),
-    ],
-)  # fmt: skip
-def test_wrong_values(value: Any, option: dict[str, Any], expected: list[str]) -> None:
-    assert sentences(check.wrong_values("x", value, option)) == expected
-
-
-def test_a_secret_is_never_shown() -> None:
-    (problem,) = check.wrong_values("x", ["very-secret-value"], {"type": "str", "no_log": True})
-    assert "very-secret" not in problem.sentence()
-
-
-def test_missing_values_say_what_they_are() -> None:
-    spec = {"redis_admin_password": {"required": True, "description": "Password of the operator. Never shown."}}
-    assert sentences(check.missing_values(spec, [])) == ["redis_admin_password is missing; allowed: text: Password of the operator"]
-
-
+SIZES = "pgbouncer_default_pool_size, pgbouncer_databases[].pool_size"
 POOLS = check.Pools(
     max_connections=100,
     superuser_reserved=3,
-    pairs=2,
-    pool_size=20,
+    users=2,
+    sizes=[20],
     reserve_pool_size=5,
     poolers=1,
     direct=3,
@@ -76,15 +65,17 @@ POOLS = check.Pools(
     ("change", "variables"),
     [
         ({}, []),
-        ({"pairs": 4}, ["pgbouncer_default_pool_size"]),  # 4 x 25 + 3 > 97
-        ({"poolers": 2}, ["pgbouncer_default_pool_size"]),
+        ({"users": 4}, [SIZES]),  # 4 x 25 + 3 > 97
+        ({"sizes": [20, 20]}, [SIZES]),  # each database has a pool for each user
+        ({"poolers": 2}, [SIZES]),
         ({"max_connections": 54, "superuser_reserved": 1}, []),  # 2 x 25 + 3 = 53: just fits
-        ({"max_connections": 53, "superuser_reserved": 1}, ["pgbouncer_default_pool_size"]),
+        ({"max_connections": 53, "superuser_reserved": 1}, [SIZES]),
+        ({"poolers": 0, "clients": 94}, []),  # without pools the clients go straight: 94 + 3 = 97
+        ({"poolers": 0, "clients": 95}, ["api_database_pool_size, api_database_max_overflow"]),
         ({"clients": 1001}, ["pgbouncer_max_client_conn"]),  # MX-27: 100 instances of a pool of 20
     ],
 )
 def test_pools_against_max_connections(change: dict[str, int], variables: list[str]) -> None:
-    """PB-06 and PG-11."""
     assert [problem.variable for problem in replace(POOLS, **change).problems()] == variables
 
 
