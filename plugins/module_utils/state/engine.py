@@ -250,7 +250,10 @@ class Engine:
         if isinstance(error, StepError):
             journal = ["last lines of its journal:", *("  " + line for line in lines)] if lines else []
             restored = ["put back: " + ", ".join(self.result["put_back"])] if self.result["put_back"] else []
-            error.args = ("\n".join([str(error), *journal, *restored, *notes]),)
+            hint = units.hint(failed_unit, lines) if failed_unit else ""
+            # An outage must not read like a failure that was caught.
+            serving = ["The earlier files are back and DO NOT WORK EITHER: " + "; ".join(notes)] if notes else []
+            error.args = ("\n".join([str(error), *serving, *journal, *([hint] if hint else []), *restored]),)
         self.transaction.finish()
 
     def restore(self, touched: dict[str, bool], put_files_back: Callable[[], list[str]]) -> list[str]:
@@ -271,5 +274,5 @@ class Engine:
             try:
                 units.perform(wanted.get(name, {"name": name, "ready": None}), action, self.deadline)
             except StepError as failure:
-                notes.append(f"with the earlier files: {failure}")
+                notes.append(str(failure))
         return notes

@@ -16,7 +16,9 @@ ATTEMPT = 5.0
 
 
 def describe(ready: dict[str, Any]) -> str:
-    for key in ("tcp", "http", "unix", "command"):
+    if ready["http"] is not None:
+        return str(ready["http"])
+    for key in ("tcp", "unix", "command"):
         if ready[key] is not None:
             return f"{key} {ready[key]}"
     return "unit active"

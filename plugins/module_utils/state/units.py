@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from .host import RUN_DIR, Deadline, Running, StepError, command, must, walk_newest
@@ -21,7 +22,14 @@ UNIT_FOLDERS = (
     "/lib/systemd/system/",
     "/usr/local/lib/systemd/system/",
 )
-_PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,NeedDaemonReload,ExecMainStartTimestamp,ActiveEnterTimestamp"
+_PROPERTIES = (
+    "Id,LoadState,ActiveState,SubState,UnitFileState,Result,NeedDaemonReload,ExecMainStartTimestamp,ActiveEnterTimestamp,NRestarts"
+)
+# So often a unit may end and be restarted by systemd while it is waited for: once or twice is a database that is late.
+CRASHES = 3
+CRASH_SECONDS = 5.0
+# What a process says when its sandbox holds it back.
+_HELD_BACK = re.compile("Operation not permitted|Read-only file system|/proc/(meminfo|cpuinfo|stat|loadavg)")
 OPPOSITES = {"enable": "disable", "disable": "enable", "mask": "unmask", "unmask": "mask"}
 # enabling cannot change these: somebody else starts them, or a generator made them
 _NOT_ENABLEABLE = ("static", "generated", "indirect", "transient")
@@ -30,7 +38,7 @@ _NOT_ENABLEABLE = ("static", "generated", "indirect", "transient")
 class Unit:
     """A unit as systemd sees it. started: seconds since the epoch, 0.0 when it does not run."""
 
-    __slots__ = ("active", "enabled_state", "load", "needs_daemon_reload", "result", "started", "sub")
+    __slots__ = ("active", "enabled_state", "load", "needs_daemon_reload", "restarts", "result", "started", "sub")
 
     def __init__(self, properties: dict[str, str]) -> None:
         self.load = properties.get("LoadState", "not-found")
@@ -39,6 +47,7 @@ class Unit:
         self.result = properties.get("Result", "success")
         self.enabled_state = properties.get("UnitFileState", "")
         self.needs_daemon_reload = properties.get("NeedDaemonReload") == "yes"
+        self.restarts = int(properties.get("NRestarts") or 0)
         self.started = 0.0
         if self.running:
             self.started = timestamp(properties.get("ExecMainStartTimestamp", "")) or timestamp(properties.get("ActiveEnterTimestamp", ""))
@@ -213,8 +222,13 @@ def await_ready(want: dict[str, Any], deadline: Deadline) -> None:
     limit = time.monotonic() + deadline.at_most(ready["timeout"] if ready else 5)
     settle = ready["settle"] if ready else 0.4  # without a probe: long enough to see a process that dies at once
     answering = 0.0  # since when
+    begun, restarts = time.monotonic(), -1
     while True:
         have = show([name])[name]
+        restarts = have.restarts if restarts < 0 else restarts
+        if have.restarts - restarts >= CRASHES and time.monotonic() >= begun + CRASH_SECONDS:
+            seconds, ended = round(time.monotonic() - begun), have.restarts - restarts
+            raise StepError(f"{name} does not stay up: it ended {ended} times within {seconds} s ({have.result})", unit=name)
         if have.active == "failed":
             raise StepError(f"{name} failed ({have.result}) after its start", unit=name)
         if have.active == "active" or (have.active == "inactive" and not ready):
@@ -236,6 +250,16 @@ def journal(name: str, lines: int = 20) -> list[str]:
     wait_for_last_words(name)
     done = command(["journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", "--unit=" + name], 15)
     return done.output.strip().splitlines()
+
+
+def hint(name: str, lines: list[str]) -> str:
+    """What to try when a unit's last lines look like its sandbox; empty when they do not."""
+    said = next((match[0] for match in map(_HELD_BACK.search, lines) if match), "")
+    return (
+        f"hint: '{said}' may be the sandbox of {name}; name the path it writes to, or the exception it needs with its reason"
+        if said
+        else ""
+    )
 
 
 def wait_for_last_words(name: str) -> None:

@@ -8,6 +8,8 @@ import grp
 import json
 import os
 import pwd
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,13 @@ cd {folder}
 echo "$*" >> log
 case "$1" in
   daemon-reload) cp {unit} loaded ;;
-  restart) cp loaded running; grep -q good running ;;
+  restart) cp loaded running; if test -e breaks; then touch outage; fi; grep -q -e good -e loops running ;;
   show)
     echo LoadState=loaded; echo UnitFileState=enabled; echo "ExecMainStartTimestamp=Sun 2026-01-04 00:00:00.000000 UTC"
-    if grep -q good running; then echo ActiveState=active; else echo ActiveState=failed; fi
+    if grep -q good running && ! test -e outage; then echo ActiveState=active
+    elif grep -q loops running; then echo x >> restarts; echo ActiveState=activating; echo Result=exit-code
+      echo "NRestarts=$(wc -l < restarts)"
+    else echo ActiveState=failed; fi
     if cmp -s {unit} loaded; then echo NeedDaemonReload=no; else echo NeedDaemonReload=yes; fi ;;
 esac
 """
@@ -62,6 +67,33 @@ def test_a_unit_file_that_was_put_back_is_loaded_again(unit: Path, tmp_path: Pat
     assert unit.read_text() == "good\n"
     assert (tmp_path / "loaded").read_text() == "good\n"
     assert (tmp_path / "running").read_text() == "good\n"
+
+
+def test_a_put_back_that_does_not_serve_says_so_first(unit: Path, tmp_path: Path) -> None:
+    """As when a password was changed in the database as well: the earlier files do not fit it any more."""
+    (tmp_path / "breaks").touch()
+    with pytest.raises(StepError) as caught:
+        converge([{"path": str(unit), "content": "bad\n"}], [{"name": "x.service", "restart_on": [str(unit)]}])
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "The earlier files are back and DO NOT WORK EITHER: x.service failed (success) after its start"
+    assert lines[-1] == f"put back: {unit}"
+
+
+def test_a_unit_that_ends_again_and_again_is_given_up(unit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "CRASH_SECONDS", 1.0)
+    begun = time.monotonic()
+    answers = socket.create_server(("127.0.0.1", 0))
+    ready = {"tcp": f"127.0.0.1:{answers.getsockname()[1]}", "timeout": 60}
+    expected = r"x.service does not stay up: it ended \d+ times within \d s \(exit-code\)"
+    with answers, pytest.raises(StepError, match=expected):
+        converge([{"path": str(unit), "content": "loops\n"}], [{"name": "x.service", "restart_on": [str(unit)], "ready": ready}])
+    assert 1 <= time.monotonic() - begun < 30
+
+
+def test_what_the_sandbox_refused_is_hinted_at(unit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "journal", lambda name: ["PermissionError: [Errno 1] Operation not permitted"])
+    with pytest.raises(StepError, match=r"hint: 'Operation not permitted' may be the sandbox of x.service; name the path"):
+        converge([{"path": str(unit), "content": "bad\n"}], [{"name": "x.service", "restart_on": [str(unit)]}])
 
 
 def test_before_the_first_swap_the_journal_on_the_disk_names_every_file(
