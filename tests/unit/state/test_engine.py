@@ -83,7 +83,7 @@ def test_a_unit_that_ends_again_and_again_is_given_up(unit: Path, monkeypatch: p
     monkeypatch.setattr(units, "CRASH_SECONDS", 1.0)
     begun = time.monotonic()
     answers = socket.create_server(("127.0.0.1", 0))
-    ready = {"tcp": f"127.0.0.1:{answers.getsockname()[1]}", "timeout": 60}
+    ready = {"tcp": f"127.0.0.1:{answers.getsockname()[1]}", "timeout": 20}
     expected = r"x.service does not stay up: it ended \d+ times within \d s \(exit-code\)"
     with answers, pytest.raises(StepError, match=expected):
         converge([{"path": str(unit), "content": "loops\n"}], [{"name": "x.service", "restart_on": [str(unit)], "ready": ready}])
