@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from testinfra.host import Host
 from slipway import play
 
 TIME_LIMIT = 300  # seconds
+QUICK = Path(__file__).resolve().parents[1] / "tests/quick"  # an ansible-playbook that starts in a tenth of a second
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def run(playbook: Path, arguments: Sequence[str | Path], configuration: Path, fo
 
 def start(playbook: Path, arguments: Sequence[str | Path], configuration: Path, folder: Path) -> subprocess.Popen[str]:
     """Begin to play, for a test that ends it half-way."""
-    command = ["ansible-playbook", *arguments, playbook]
+    command = [Path(sys.executable).parent / "ansible-playbook", *arguments, playbook]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=environment(configuration), text=True, start_new_session=True, **pipes)
 
@@ -56,7 +58,7 @@ def start(playbook: Path, arguments: Sequence[str | Path], configuration: Path, 
 def environment(configuration: Path) -> dict[str, str]:
     """The tests' own; conftest.py has taken Molecule's settings away, which are for its own steps."""
     quiet = {"ANSIBLE_DEPRECATION_WARNINGS": "0", "ANSIBLE_DISPLAY_FAILED_STDERR": "0"}
-    return play.environment(configuration, quiet)
+    return play.environment(configuration, {"PATH": f"{QUICK}:{os.environ['PATH']}", **quiet})
 
 
 def without_molecules_settings() -> None:

@@ -14,9 +14,9 @@ from tests.gcp.interpreter import quick_python
 from tests.gcp_server.crud import UNWATCHED_SECONDS
 from tests.gcp_server.server import GoogleServer
 from tests.gcp_server.world import Request
+from tests.lab import PATH, ROOT
 
 Json = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[2]
 # The server's own clocks and counters; everything else must be predicted.
 VOLATILE = {
     "etag",
@@ -93,7 +93,7 @@ def play(
     """Run the tasks in one ansible-playbook and return each by name."""
     header = {"hosts": "localhost", "connection": "local", "gather_facts": False, "vars": {"ansible_python_interpreter": quick_python()}}
     first = len(server.world.requests)
-    variables = playing.environment(ROOT / "ansible.cfg", {**server.environment(), **(environment or {})})
+    variables = playing.environment(ROOT / "ansible.cfg", {**server.environment(), "PATH": PATH, **(environment or {})})
     # a busy machine takes its time
     run = playing.run([{**header, "tasks": tasks}], "-i", "localhost,", *arguments, folder=ROOT, environment=variables, time_limit=300)
     output = run.output + json.dumps([result.values for result in run.results])

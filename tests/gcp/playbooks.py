@@ -20,9 +20,9 @@ from slipway import play
 from tests.gcp.interpreter import quick_python
 from tests.gcp_server.server import GoogleServer
 from tests.gcp_server.world import ApiError
+from tests.lab import BIN, PATH, ROOT
 
 Json = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-value-that-nobody-may-see"
 OUTSIDE = ("OPENAI_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY", "SUPABASE_URL", "SUPABASE_SERVICE_KEY", "SUPABASE_ANON_KEY")
 OUTSIDE += ("CLAUDE_API_KEY", "SMTP_USERNAME", "SMTP_PASSWORD")
@@ -67,6 +67,7 @@ def playbook(server: GoogleServer, name: str, inventories: list[Path], target: s
         **{variable: f"{CANARY}-{variable.lower()}" for variable in OUTSIDE},
         "GOOGLE_OAUTH_ACCESS_TOKEN": "test-token-of-playbooks",
         "ANSIBLE_FORKS": "5",
+        "PATH": PATH,
         **variables.pop("environment", {}),
     }
     environment = play.environment(ROOT / "ansible.cfg", extra)
@@ -75,7 +76,7 @@ def playbook(server: GoogleServer, name: str, inventories: list[Path], target: s
     options = ["--diff", *(word for inventory in inventories for word in ("-i", str(inventory))), *arguments]
     variables["target"] = target
     if kill_when:
-        return killed(["ansible-playbook", str(file), *options, "-e", json.dumps(variables)], environment, kill_when)
+        return killed([str(BIN / "ansible-playbook"), str(file), *options, "-e", json.dumps(variables)], environment, kill_when)
     done = play.run(file, *options, folder=ROOT, environment=environment, variables=variables, time_limit=600)
     assert done.results, done.output
     results = [(result.task, result.host, dict(result.values)) for result in done.results]

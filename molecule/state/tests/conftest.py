@@ -3,10 +3,12 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import playbook
 import pytest
 from testinfra.host import Host
 
@@ -44,7 +46,7 @@ class Engine:
         self.host = host
         self.folder = folder
         self.arguments = ["-i", f"{host.backend.name},"]
-        self.environment = play.environment(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "ansible.cfg")
+        self.environment = playbook.environment(Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "ansible.cfg")
         for name in ("templates", "files"):
             (folder / name).symlink_to(SCENARIO / name)
 
@@ -57,16 +59,16 @@ class Engine:
 
     def start(self, **arguments: Any) -> subprocess.Popen[str]:
         """Begin, for a test that kills a part of it."""
-        command = ["ansible-playbook", *self.arguments, self._write([{"slipway.stack.state": arguments}])]
+        command = [Path(sys.executable).parent / "ansible-playbook", *self.arguments, self._write([{"slipway.stack.state": arguments}])]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, start_new_session=True, **pipes)
 
     def _write(self, tasks: list[Arguments]) -> Path:
         steps = [{"name": f"Step {number}", "ignore_errors": True, **task} for number, task in enumerate(tasks)]
         variables = {"greeting": "hello", "listen": "127.0.0.1:8099", "ansible_connection": "community.docker.docker"}
-        playbook = self.folder / "play.yml"
-        playbook.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "vars": variables, "tasks": steps}]))  # JSON is YAML
-        return playbook
+        path = self.folder / "play.yml"
+        path.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "vars": variables, "tasks": steps}]))  # JSON is YAML
+        return path
 
     def _run(self, tasks: list[Arguments], options: tuple[str, ...]) -> Run:
         return Run(
