@@ -18,7 +18,7 @@ AFFECTS: list[tuple[str, list[str]]] = [
     (r"docs/|LICENSE|COPYING|meta/|galaxy\.yml|requirements\.yml|changelogs/|\.github/|[^/]+\.md$|.*/README\.md$", []),
     (r"tests/(unit|contract|mutations|bench)/|tests/(run|changed\.py|conftest\.py)$", []),
     (r"\.(gitignore|editorconfig|pre-commit-config\.yaml|ansible-lint|yamllint\.yml)$|Makefile$|scripts/|\.ci/", []),
-    (r"molecule/(shared/|[^/]+\.py$)|\.config/molecule/", ["molecule/redis", "molecule/state"]),
+    (r"molecule/(shared/|[^/]+\.py$)|\.config/molecule/|tests/quick/", ["molecule/redis", "molecule/state"]),
     (r"(roles|molecule)/(?P<role>\w+)/", ["molecule/{role}", "lint/ansible-lint"]),
     (r"plugins/.*gcp|playbooks/gcp/|tests/gcp|inventories/examples/", ["gcp/*", "lint/ansible-lint"]),
     (
