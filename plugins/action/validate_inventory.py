@@ -123,6 +123,9 @@ class ActionModule(ActionBase):
     def group_problems(self) -> list[Problem]:
         """Groups that are nearly a role's, roles that need another one, and second primaries."""
         found = check.unknown_groups(self.groups, self.specs, {"all", "ungrouped"})
+        for problem in found:
+            hosts = self.groups.get(problem.variable.removeprefix("group ")) or self.groups["all"]
+            problem.where = self.place_of_host(hosts[0])
         for role, what in SINGLE.items():
             if len(self.groups.get(role, [])) > 1:
                 given = f"{', '.join(self.groups[role])}: {len(self.groups[role])} hosts"
@@ -339,6 +342,9 @@ class ActionModule(ActionBase):
         everything = [*(self.checks[role] for role in sorted(self.roles_of(host))), checks.read(PLAYBOOKS / "vars" / "site_checks.yml")]
         for each in everything:
             found += checks.relation_problems(each, mine, known, facts=facts)
+        for problem in found:
+            if problem.root not in self.given[host] and problem.given in ("''", "[]", "{}", "empty", "None"):
+                problem.given = "missing"  # nobody gave it, and its default is for a laboratory
         return [self.placed(problem, self.given[host]) for problem in found]
 
     def asked_of_connection(self, host: str) -> dict[str, Any]:
