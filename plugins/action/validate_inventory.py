@@ -333,11 +333,9 @@ class ActionModule(ActionBase):
         mine["source_base"] = str(self._loader.get_basedir())
         mine["site"] = {group: values[hosts[0]] for group, hosts in self.groups.items() if hosts and hosts[0] in values}
         found: list[Problem] = []
-        wrong = {problem.root for problem in told}
         for role in sorted(self.roles_of(host)):
             if not facts:
-                right = {name: value for name, value in values[host].items() if name not in wrong}
-                found += checks.value_problems(self.checks[role], right, self.specs[role])
+                found += checks.not_told(checks.value_problems(self.checks[role], values[host], self.specs[role]), told)
         known = [*told, *found]
         everything = [*(self.checks[role] for role in sorted(self.roles_of(host))), checks.read(PLAYBOOKS / "vars" / "site_checks.yml")]
         for each in everything:

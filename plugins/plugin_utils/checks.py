@@ -152,6 +152,13 @@ def _within(limits: Mapping[str, float], value: Any) -> bool:
     )
 
 
+def not_told(found: Iterable[Problem], told: Iterable[Problem]) -> list[Problem]:
+    """Those about values that no problem is told of yet, nor of what they are in."""
+    names = tuple(problem.variable for problem in told)
+    around = tuple(f"{name}{mark}" for name in names for mark in ".[:")
+    return [problem for problem in found if problem.variable not in names and not problem.variable.startswith(around)]
+
+
 # -- relations ---------------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +168,7 @@ def _environment() -> jinja2.Environment:
     found.filters["problem_of"] = lambda value, kind, **more: kinds.KINDS[kind](value, **more)
     found.filters["certificate_problems"] = lambda pair, names: _pair_problems(pair, names)
     found.filters["nearest"] = _nearest
+    found.filters["found"] = lambda text, pattern: re.findall(pattern, str(text))
     found.filters["source_problems"] = source_problems
     found.filters["file_references"] = _file_references
     found.globals.update(
@@ -338,8 +346,7 @@ def of_role(role: Path, values: Mapping[str, Any], facts: Mapping[str, Any], bas
     spec = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["argument_specs"]["main"].get("options", {})
     here = read(role / "meta" / "checks.yml")
     found = [problem for name, value in values.items() for problem in problems_of(name, value, spec[name])]
-    right = {name: value for name, value in values.items() if name not in {problem.root for problem in found}}
-    found += value_problems(here, right, spec)
+    found += not_told(value_problems(here, values, spec), found)
     scope = {**values, **facts, "source_base": base}
     found += relation_problems(here, scope, found, facts=False)
     if facts:

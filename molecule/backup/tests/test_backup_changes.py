@@ -37,9 +37,9 @@ def test_a_job_without_work_loses_its_timer(hosts: Hosts, converge: Converge) ->
 
 def test_mistakes_are_named(hosts: Hosts, converge: Converge) -> None:
     for variables, words in (
-        ({"backup_schedule": "every tuesday"}, ["slipway-backup-postgres.timer", "every tuesday"]),
+        ({"backup_schedule": "every tuesday"}, ["backup_schedule", "every tuesday", "cron's five fields"]),
         ({"backup_remote_path": "elsewhere:x"}, ["backup_remote_path", "elsewhere", "offsite"]),
-        ({"backup_remote_config": ""}, ["backup_remote_config", "only one"]),
+        ({"backup_remote_config": ""}, ["backup_remote_config is empty while the other one is given"]),
         ({"backup_jobs": {"postgress": {"keep_days": 3}}}, ["backup_jobs", "postgress"]),
     ):
         done = converge(**variables)

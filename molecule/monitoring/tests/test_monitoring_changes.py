@@ -66,14 +66,14 @@ def test_nonsense_is_refused_all_at_once(hosts: Hosts, converge: Converge) -> No
     )
     assert done.failed == set(hosts)
     named = (
-        "it must contain node",
+        "monitoring_exporters is redis; allowed: a list with node",
         "monitoring_redis_password is empty",
         "monitoring_retention_days is 0; allowed: at least 1",
         "monitoring_scrape_interval_seconds is 600; allowed: 1 to 120",
         "monitoring_alert_error_ratio is 5; allowed: a part of 1",
         "the name '../shadow'",
         "monitoring_extra_rules: the name 'slipway'",
-        "it must contain blackbox",
+        "monitoring_exporters is redis while there are monitoring_probes",
     )
     assert done.missing(*named) == []
     assert files(hosts) == before

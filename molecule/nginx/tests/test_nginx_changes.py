@@ -51,9 +51,9 @@ def test_changed_values_reach_the_running_process(hosts: Hosts, converge: Conver
 
 def test_broken_configuration_is_put_back(hosts: Hosts, converge: Converge) -> None:
     before = processes(hosts), configurations(hosts)
-    done = converge(nginx_internal_sources=["127.0.0.1", "300.0.0.1"])
+    done = converge(nginx_client_max_body_size="99999999999999999999g")
     assert done.failed == set(hosts)
-    named = ("etc/nginx/conf.d/10-limits.conf.j2", "/etc/nginx/conf.d/10-limits.conf line ", "nginx -t", "300.0.0.1")
+    named = ("etc/nginx/nginx.conf.j2", "/etc/nginx/nginx.conf line ", "nginx -t", "invalid value")
     assert done.missing(*named) == []
     assert (processes(hosts), configurations(hosts)) == before
     assert all_answer(hosts)
@@ -74,7 +74,7 @@ def test_own_certificate_is_served_and_a_wrong_key_is_put_back(hosts: Hosts, con
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj"]
     for name in ("one", "two"):
         files = ["-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.crt"]
-        subprocess.run([*make, f"/CN={NAME}", *files], check=True, capture_output=True)
+        subprocess.run([*make, f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", *files], check=True, capture_output=True)
     pem = {path.name: path.read_text() for path in tmp_path.iterdir()}
 
     done = converge(nginx_tls_mode="files", nginx_tls_certificate=pem["one.crt"], nginx_tls_key=pem["one.key"])
@@ -88,7 +88,7 @@ def test_own_certificate_is_served_and_a_wrong_key_is_put_back(hosts: Hosts, con
 
     done = converge(nginx_tls_mode="files", nginx_tls_certificate=pem["one.crt"], nginx_tls_key=pem["two.key"])
     assert done.failed == set(hosts)
-    assert done.missing("nginx -t", "key values mismatch") == []
+    assert done.missing("nginx_tls_key is one that clients would refuse: the key belongs to another certificate") == []
     assert pem["two.key"].splitlines()[1] not in done.output
     for host in hosts.values():
         assert host.check_output(SERVED) == pem["one.crt"].strip()
@@ -114,7 +114,7 @@ def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, c
         shown = value[0] if isinstance(value, list) and value else value
         assert done.missing(variable) == []
         assert isinstance(shown, (list, dict)) or done.missing(str(shown)) == []
-    assert done.missing("nginx_tls_certificate is not a PEM certificate") == []
+    assert done.missing("nginx_tls_certificate is empty; allowed: the contents of a PEM file") == []
     assert configurations(hosts) == before
 
 

@@ -40,7 +40,10 @@ def test_mistakes_are_named(hosts: Hosts, converge: Converge) -> None:
         "pgbouncer_settings": {"pool_mode": "session"},
     }
     for variables, words in (
-        (mistakes, ["pgbouncer_users: 'postgres'", "pgbouncer_databases", "administration console", "pgbouncer_settings: 'pool_mode'"]),
+        (
+            mistakes,
+            ["pgbouncer_users[0] is 'postgres'", "pgbouncer_databases[0].name is 'pgbouncer'", "pgbouncer_settings.pool_mode is set"],
+        ),
         ({"pgbouncer_client_tls_mode": "disable"}, ["pgbouncer_client_tls_mode", "require, prefer"]),
     ):
         done = converge("--check", **variables)

@@ -41,7 +41,10 @@ def test_run_killed_before_the_restart_is_healed(hosts: Hosts, converge: Converg
     ("wrong", "words"),
     [
         ({"shared_buffers": "lots"}, 'invalid value for parameter "shared_buffers": "lots"'),
-        ({"work_memm": "4MB"}, 'unrecognized configuration parameter "work_memm"'),
+        (
+            {"work_memm": "4MB"},
+            "postgres_settings.work_memm is a name that PostgreSQL does not know; allowed: a parameter; did you mean work_mem?",
+        ),
     ],
 )
 def test_broken_setting_is_refused(hosts: Hosts, converge: Converge, wrong: dict[str, str], words: str) -> None:
@@ -99,7 +102,7 @@ def test_mistakes_are_named(hosts: Hosts, converge: Converge) -> None:
         ({"postgres_version": "14"}, ["postgres_version", "14", "15, 16, 17, 18"]),
         (
             {"postgres_version": "16", "postgres_memory_share": 3},
-            ["postgres_version is 16", "pgdg", "postgres_memory_share is 3", "at most 1"],
+            ["postgres_version is '16'", "pgdg", "postgres_memory_share is 3", "at most 1"],
         ),
         ({"postgres_databases": [{"name": "shop", "owner": "nobody_knows"}]}, ["nobody_knows", "shop_owner"]),
     ):

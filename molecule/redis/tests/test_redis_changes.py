@@ -69,16 +69,16 @@ def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, c
     done = converge(redis_instances=instances, redis_users=users, redis_memory_share=1.5)
     assert done.failed == set(hosts)
     named = (
-        "(queue): maxmemory-policy is 'allkeys-lru'; allowed for profile broker: noeviction",
-        "(Second): settings.bind",
-        "name is 'Second'",
-        "adds up to 99",
-        "port 6379 is used twice",
-        "redis_memory_share is 1.5",
-        "instances has 'quueue'; allowed: queue, Second",
-        "'* +@all'",
-        "name is 'admin'",
-        "password has 5 characters; allowed: one line of at least 16",
+        "redis_instances[0].settings.maxmemory-policy is 'allkeys-lru' (queue); allowed: noeviction for the profile broker",
+        "redis_instances[1].settings.bind is set",
+        "redis_instances[1].name is 'Second'",
+        "maxmemory_mb of 99000000 MiB in all",
+        "redis_instances[1].port is 6379, which another instance has",
+        "redis_memory_share is 1.5; allowed: above 0, at most 0.8",
+        "redis_users[0].instances is 'quueue' (app); allowed: queue, Second",
+        "redis_users[0].keys[0] is '* +@all'",
+        "redis_users[1].name is 'admin'",
+        "redis_users[1].password is a secret of 5 characters",
     )
     assert done.missing(*named) == []
     assert "sh0rt" not in done.output
