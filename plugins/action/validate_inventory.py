@@ -134,11 +134,38 @@ class ActionModule(ActionBase):
                         f"group {role}", given, f"one host: a second {what} would hold other data", self.place_of_host(self.groups[role][1])
                     )
                 )
+        if check.has_role("localhost", self.groups):
+            given = "in " + ", ".join(group for group, hosts in self.groups.items() if "localhost" in hosts and group in self.specs)
+            allowed = (
+                "a name of its own, with ansible_host: 127.0.0.1 where it is this machine; localhost is Ansible's word for the controller"
+            )
+            found.append(Problem("host localhost", given, allowed, self.place_of_host("localhost")))
+        for role in sorted(set(self.specs) - ON_EVERY_HOST):
+            if not self.groups.get(role):
+                found += self.set_for_nobody(role)
         for role, needed in (("api", "postgres"), ("nginx", "api"), ("pgbouncer", "postgres")):
             if self.groups.get(role) and not self.groups.get(needed):
                 allowed = f"a host in the group {needed}, which {role} is connected to"
                 found.append(Problem(f"group {needed}", "empty or missing", allowed, self.place_of_host(self.groups[role][0])))
         return found
+
+    def set_for_nobody(self, role: str) -> list[Problem]:
+        """Variables of a role that no host has: a backup that is configured, and never made."""
+        given = {
+            name: value
+            for values in self.given.values()
+            for name, value in values.items()
+            if name in self.specs[role] and name not in self.derived
+        }
+        named = [name for name in given if self.written_by_somebody(name)]
+        if not named:
+            return []
+        allowed = (
+            f"nothing without a host in the group {role} (or take {', '.join(named[1:4])} away too)"
+            if named[1:]
+            else f"a host in the group {role}"
+        )
+        return [self.placed(Problem(named[0], f"set, but the group {role} has no host", allowed), given)]
 
     def place_of_host(self, host: str) -> str:
         """File and line of a host's variables, else the inventory's first file."""
@@ -268,7 +295,8 @@ class ActionModule(ActionBase):
                 return []
             reason = " ".join(str(error.message).split())
             if arguments.has_secret(option):
-                reason = re.sub(r"'[^']*'", "'...'", reason)
+                # A name may be shown that begins as variables do; anything else may be the secret itself.
+                reason = re.sub(r"'(?!(?:own|secret|vault|wiring)_\w+')[^']*'", "'...'", reason)
             return [Problem(name, f"not to be resolved: {reason[:160]}", self.endpoints_hint(reason))]
         raw = context[name]
         quoted = isinstance(raw, str) and raw == value  # a text in the file, not what an expression gave
@@ -338,12 +366,17 @@ class ActionModule(ActionBase):
                 found += checks.not_told(checks.value_problems(self.checks[role], values[host], self.specs[role]), told)
         known = [*told, *found]
         everything = [*(self.checks[role] for role in sorted(self.roles_of(host))), checks.read(PLAYBOOKS / "vars" / "site_checks.yml")]
+        roots = {problem.root for problem in known}
         for each in everything:
-            found += checks.relation_problems(each, mine, known, facts=facts)
+            found += [problem for problem in checks.relation_problems(each, mine, known, facts=facts) if problem.root not in roots]
         for problem in found:
             if problem.root not in self.given[host] and problem.given in ("''", "[]", "{}", "empty", "None"):
                 problem.given = "missing"  # nobody gave it, and its default is for a laboratory
-        return [self.placed(problem, self.given[host]) for problem in found]
+        found = [self.placed(problem, self.given[host]) for problem in found]
+        for problem in found:
+            if not problem.where and problem.variable.endswith(host):  # it is about the host itself
+                problem.where = self.place_of_host(host)
+        return found
 
     def asked_of_connection(self, host: str) -> dict[str, Any]:
         """How Ansible reaches the host, where the inventory says so."""

@@ -52,7 +52,9 @@ def problems(sources: Sequence[str], groups: Mapping[str, Sequence[str]]) -> lis
             found += _variables(path.parent, groups)
     if not found and not groups.get("all"):
         names = ", ".join(shown_path(Path(source)) for source in sources)
-        found.append(Problem("inventory", f"{names or 'empty'}, which has no hosts", "at least one host in the group of a role"))
+        files = [path / "hosts.yml" if path.is_dir() else path for path in map(Path, sources)]
+        place = next((f"{shown_path(path)}:1" for path in files if path.exists()), "")
+        found.append(Problem("inventory", f"{names or 'empty'}, which has no hosts", "at least one host in the group of a role", place))
     return found
 
 

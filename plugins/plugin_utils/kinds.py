@@ -213,7 +213,12 @@ def environment_value(value: Any) -> str:
         return 'text in quotes, in the form that the application reads, such as \'["a", "b"]\' or a,b'
     if value is None:
         return 'text; "" for an empty one'
-    return "text without NUL" if "\0" in _text(value) else ""
+    if "\0" in _text(value):
+        return "text without NUL"
+    url = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)", _text(value))
+    if url and (url[1].count("@") > 1 or not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(:\d*)?(,.*)?", url[1].rpartition("@")[2])):
+        return "a URL whose user and password are percent-encoded; slipway.stack.connection does that"
+    return ""
 
 
 @kind
