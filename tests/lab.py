@@ -67,6 +67,9 @@ class Site:
             checkout / playbook, "-i", str(self.inventory), *arguments, folder=ROOT, environment=environment(**extra), time_limit=1500
         )
         (self.logs / f"{self.name}-{time.time():.0f}.log").write_text(run.output)
+        # The inventory is judged on the controller, which is no host of the site.
+        for counts in (run.changed, run.failed):
+            counts.pop("localhost", None)
         return Run(**vars(run))
 
     def kill_at(self, marker: str, *arguments: str, delay: float = 0.0) -> str:
