@@ -169,3 +169,10 @@ def test_sandbox(host: Host, instance: str) -> None:
     assert host.run(f"{inside} /usr/bin/ls /var/lib/redis/{other}/appendonlydir").rc != 0
     assert host.run(f"{inside} /usr/bin/ls /etc/passwd").rc != 0
     assert host.run(f"{inside} /usr/bin/touch /usr/lib/molecule").rc != 0
+
+
+def test_a_cache_may_be_emptied_by_its_user_and_a_broker_not(host: Host) -> None:
+    """Django's cache.clear() is FLUSHDB; on a broker it would throw tasks away."""
+    assert redis(host, CACHE, "app", "FLUSHDB") == "OK"
+    assert "NOPERM" in redis(host, BROKER, "app", "FLUSHDB")
+    assert "NOPERM" in redis(host, CACHE, "app", "FLUSHALL")

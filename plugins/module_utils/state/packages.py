@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
-from .host import LIB_DIR, Deadline, Running, StepError, command, must, remove_if_there
+from .host import LIB_DIR, Deadline, Running, StepError, command, remove_if_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ def decide(want: dict[str, Any], known: dict[str, tuple[str, str]]) -> str:
     if want["version"] and want["version"] != version:
         return "version {}, wanted {}".format(version, want["version"])
     return ""
+
+
+LOCKED = re.compile(r"(?:Could not get lock|Unable to acquire|Unable to lock|frontend lock was locked by)[^\n]*")
+LOCK_SECONDS = 300
+LOCK_PAUSE = 3.0
 
 
 class QuietServices:
@@ -134,15 +140,9 @@ def apply(wanted: list[dict[str, Any]], cache_valid_time: int, deadline: Deadlin
         return []
     with QuietServices():
         if _interrupted():
-            must(
-                ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"],
-                "finishing an interrupted dpkg run",
-                deadline.left(),
-                None,
-                _ENVIRONMENT,
-            )
+            _manage(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], "finishing an interrupted dpkg run", deadline)
         if remove:
-            must(["apt-get", "remove", "-q", "-y", *_OPTIONS, *remove], "removing packages", deadline.left(), None, _ENVIRONMENT)
+            _manage(["apt-get", "remove", "-q", "-y", *_OPTIONS, *remove], "removing packages", deadline)
         if install:
             fresh = lists_are_stale(cache_valid_time)
             if fresh:
@@ -159,13 +159,7 @@ def apply(wanted: list[dict[str, Any]], cache_valid_time: int, deadline: Deadlin
 
 
 def update(deadline: Deadline) -> None:
-    must(
-        ["apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "APT::Update::Error-Mode=any"],
-        "updating the package lists",
-        deadline.left(),
-        None,
-        _ENVIRONMENT,
-    )
+    _manage(["apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"], "updating the package lists", deadline)
     os.makedirs(LIB_DIR, 0o755, exist_ok=True)
     with open(UPDATED, "wb"):
         os.utime(UPDATED)
@@ -182,7 +176,23 @@ def _install(wanted: list[dict[str, Any]], deadline: Deadline) -> None:
             argv.append("--allow-downgrades")
         if release:
             argv += ["-t", release]
-        must([*argv, *names], "installing packages", deadline.left(), None, _ENVIRONMENT)
+        _manage([*argv, *names], "installing packages", deadline)
+
+
+def _manage(argv: list[str], what: str, deadline: Deadline) -> None:
+    """Run apt-get or dpkg; while somebody else holds one of their locks, as a first boot does, wait and try again."""
+    began = time.monotonic()
+    while True:
+        done = command(argv, deadline.left(), None, _ENVIRONMENT)
+        if done.code == 0:
+            return
+        holder = LOCKED.search(done.output)
+        if not holder:
+            raise StepError(f"{what} failed: '{' '.join(argv)}' exited {done.code}:\n{done.tail()}")
+        waited = time.monotonic() - began
+        if waited > LOCK_SECONDS or deadline.left() < 2 * LOCK_PAUSE:
+            raise StepError(f"{what}: the package manager is in use ({holder[0].strip()}); waited {waited:.0f} s, nothing was installed")
+        time.sleep(LOCK_PAUSE)
 
 
 def _interrupted() -> bool:

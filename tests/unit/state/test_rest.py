@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.slipway.stack.plugins.module_utils.state import accounts, overlay, packages, secrets, spec, validators
+from ansible_collections.slipway.stack.plugins.module_utils.state.host import Completed, Deadline, StepError
 
 KNOWN = {"nginx": ("installed", "1.0-1"), "old": ("config-files", "0.9"), "half": ("half-configured", "1.0")}
 
@@ -151,3 +152,29 @@ def test_overlays_cover_the_fewest_existing_folders(tmp_path: Path) -> None:
     (tmp_path / "srv").mkdir()
     paths = [f"{tmp_path}/{name}" for name in ("etc/nginx/nginx.conf", "etc/nginx/conf.d/a.conf", "etc/nginx/new/deep/b.conf", "srv/c")]
     assert overlay.overlay_folders(paths, lambda path: Path(path).is_dir()) == [f"{tmp_path}/etc/nginx", f"{tmp_path}/srv"]
+
+
+LOCK = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 812 (apt-get)\nE: Unable to lock directory /var/lib/apt/lists/"
+
+
+def test_a_lock_of_the_package_manager_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [Completed(100, LOCK), Completed(100, "E: dpkg frontend lock was locked by another process with pid 9"), Completed(0, "")]
+    monkeypatch.setattr(packages, "command", lambda *_: answers.pop(0))
+    monkeypatch.setattr(packages, "LOCK_PAUSE", 0.0)
+    packages._manage(["apt-get", "update"], "updating the package lists", Deadline(60))
+    assert answers == []
+
+
+def test_a_lock_that_is_never_given_back_names_its_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "command", lambda *_: Completed(100, LOCK))
+    monkeypatch.setattr(packages, "LOCK_PAUSE", 0.0)
+    monkeypatch.setattr(packages, "LOCK_SECONDS", -1)
+    with pytest.raises(StepError, match=r"the package manager is in use \(Could not get lock .* held by process 812 \(apt-get\)\)"):
+        packages._manage(["apt-get", "update"], "updating the package lists", Deadline(60))
+
+
+def test_another_failure_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [Completed(100, "E: Unable to locate package nope"), Completed(0, "")]
+    monkeypatch.setattr(packages, "command", lambda *_: answers.pop(0))
+    with pytest.raises(StepError, match="Unable to locate package nope"):
+        packages._manage(["apt-get", "install", "nope"], "installing packages", Deadline(60))
