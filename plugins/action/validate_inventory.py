@@ -114,7 +114,24 @@ class ActionModule(ActionBase):
             found += [(host, problem) for problem in told[host]]
         wrong = {problem.root for problems in told.values() for problem in problems}
         found += [("", problem) for problem in self.pool_problems(values, wrong)]
-        return found
+        return self.causes(found)
+
+    def causes(self, found: list[tuple[str, Problem]]) -> list[tuple[str, Problem]]:
+        """Without what only follows from another problem: derived values and defaults that nobody gave, and a port told by its role."""
+        own = {(host, problem.variable) for host, problem in found}
+        kept = [
+            (host, problem)
+            for host, problem in found
+            if (host, problem.variable.partition(" of ")[0]) not in own - {(host, problem.variable)}
+        ]
+
+        def follows(host: str, problem: Problem) -> bool:
+            if not host or problem.root in self.given[host]:
+                return False
+            return problem.root in self.derived or problem.given.startswith("not to be resolved")
+
+        causes = [(host, problem) for host, problem in kept if not follows(host, problem)]
+        return causes or kept
 
     def file_problems(self) -> list[Problem]:
         """Of the inventory's files."""
@@ -251,10 +268,11 @@ class ActionModule(ActionBase):
         `only`: the variables that are asked for, all without it."""
         entry = self.inventory.get_host(host)
         given = self.given[host]
-        foreign = given.get("own_foreign_prefixes", [])
+        foreign = given.get("own_foreign_prefixes") or []
+        foreign = [str(prefix) for prefix in foreign] if isinstance(foreign, (list, tuple)) else []
         known = {option for spec in self.specs.values() for option in spec} | set(self.site) | self.derived
         problems = check.unknown_variables(
-            [name for name in given if self.written_by_somebody(name)], known, [str(prefix) for prefix in foreign]
+            [name for name in given if self.written_by_somebody(name)], known, [prefix for prefix in foreign if prefix]
         )
         for name in sorted((set(given) & self.derived) - set(self.site)):
             allowed = "nothing: the wiring derives it; see playbooks/vars/wiring.yml for what to set instead"
@@ -291,12 +309,11 @@ class ActionModule(ActionBase):
             value = templar.template(context[name])
         except AnsibleError as error:
             # What needs facts is known later; what the wiring cannot derive is told as a problem of the wiring.
-            if "ansible_facts" in str(error) or (name in self.derived and self.wiring is None):
+            if "ansible_facts" in str(error) or (self.wiring is None and (name in self.derived or "slipway.stack." in str(error))):
                 return []
             reason = " ".join(str(error.message).split())
             if arguments.has_secret(option):
-                # A name may be shown that begins as variables do; anything else may be the secret itself.
-                reason = re.sub(r"'(?!(?:own|secret|vault|wiring)_\w+')[^']*'", "'...'", reason)
+                reason = re.sub(r"'([^']*)'", lambda found: found[0] if self.is_name(found[1]) else "'...'", reason)
             return [Problem(name, f"not to be resolved: {reason[:160]}", self.endpoints_hint(reason))]
         raw = context[name]
         quoted = isinstance(raw, str) and raw == value  # a text in the file, not what an expression gave
@@ -306,6 +323,10 @@ class ActionModule(ActionBase):
             return problems
         values[name] = value
         return []
+
+    def is_name(self, text: str) -> bool:
+        """Whether a word of a message about a secret is the name of a variable, and may be shown."""
+        return re.fullmatch(rf"({'|'.join(check.OWN_PREFIXES)}|wiring_)\w+", text) is not None or self.option_of(text) != {"type": "raw"}
 
     def endpoints_hint(self, reason: str) -> str:
         """What may stand there instead of a name that is not defined."""
@@ -366,9 +387,12 @@ class ActionModule(ActionBase):
                 found += checks.not_told(checks.value_problems(self.checks[role], values[host], self.specs[role]), told)
         known = [*told, *found]
         everything = [*(self.checks[role] for role in sorted(self.roles_of(host))), checks.read(PLAYBOOKS / "vars" / "site_checks.yml")]
-        roots = {problem.root for problem in known}
         for each in everything:
-            found += [problem for problem in checks.relation_problems(each, mine, known, facts=facts) if problem.root not in roots]
+            found += checks.not_told(checks.relation_problems(each, mine, known, facts=facts), known)
+        unresolved = {problem.root for problem in told if problem.given.startswith("not to be resolved")}
+        if self.wiring is None:
+            unresolved |= {name for name in self.given[host] if name not in values[host]}
+        found = [problem for problem in found if problem.root not in unresolved]
         for problem in found:
             if problem.root not in self.given[host] and problem.given in ("''", "[]", "{}", "empty", "None"):
                 problem.given = "missing"  # nobody gave it, and its default is for a laboratory

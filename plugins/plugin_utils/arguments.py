@@ -8,6 +8,7 @@ repeats the whole value, passwords included; so this walks the same spec itself.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +54,10 @@ def shown(value: Any, secret: bool) -> str:
         return "a secret value (not shown)" if value not in (None, "") else "empty"
     if value is None:
         return "empty (null)"
+    if "PRIVATE KEY" in str(value):
+        return "a private key (not shown)"
     text = repr(str(value)) if isinstance(value, str) else str(value)
+    text = re.sub(r"(://)[^/@\s'\"]+@", r"\1...@", text)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -192,7 +196,22 @@ def _leaf(name: str, value: Any, key_named: bool) -> list[Problem]:
         return [Problem(name, f"a secret of {len(subject)} characters", allowed)]
     if is_key and len(set(subject)) < 6:
         return [Problem(name, f"a secret of {len(set(subject))} different characters", allowed)]
+    if is_key and _predictable(subject):
+        return [Problem(name, "a secret that repeats itself or counts", allowed)]
     return []
+
+
+_ROWS = ("abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm", "01234567890123456789")
+
+
+def _predictable(text: str) -> bool:
+    """One short piece again and again, or rows of the alphabet and the keyboard."""
+    small = text.lower()
+    for length in range(1, len(small) // 2 + 1):
+        if (small[:length] * (len(small) // length + 1))[: len(small)] == small:
+            return True
+    steps = {pair for row in _ROWS for line in (row, row[::-1]) for pair in itertools.pairwise(line)}
+    return sum(pair in steps for pair in itertools.pairwise(small)) > 0.75 * len(small)
 
 
 def password_of(text: str) -> str | None:

@@ -73,7 +73,9 @@ def _variables(folder: Path, groups: Mapping[str, Sequence[str]]) -> list[Proble
     known = {"group_vars": sorted({*map(str, groups), "all", "ungrouped"}), "host_vars": sorted({*hosts, "localhost"})}
     found: list[Problem] = []
     for kind, names in known.items():
-        for entry in sorted((folder / kind).iterdir()) if (folder / kind).is_dir() else []:
+        entries = sorted((folder / kind).iterdir()) if (folder / kind).is_dir() else []
+        found += _never_read(entries)
+        for entry in entries:
             if entry.name.startswith(".") or entry.name.endswith(IGNORED):
                 continue
             name = entry.name if entry.is_dir() else entry.stem if entry.suffix in SUFFIXES else entry.name
@@ -96,6 +98,21 @@ def _variables(folder: Path, groups: Mapping[str, Sequence[str]]) -> list[Proble
             ]
             found += [problem for path in files for problem in _twice(path)]
             found += _in_two_files(files)
+    return found
+
+
+def _never_read(entries: Sequence[Path]) -> list[Problem]:
+    """Files beside the one that Ansible takes for the same group or host: the name itself, then .yml, .yaml, .json."""
+    found: list[Problem] = []
+    taken: dict[str, Path] = {}
+    order = {suffix: number for number, suffix in enumerate(("", ".yml", ".yaml", ".json"))}
+    usual = [entry for entry in entries if not entry.name.startswith(".") and (entry.is_dir() or entry.suffix in order)]
+    for entry in sorted(usual, key=lambda entry: 0 if entry.is_dir() else order[entry.suffix]):
+        name = entry.name if entry.is_dir() else entry.stem
+        if name in taken:
+            given = f"never read: {shown_path(taken[name])} is taken for the same name"
+            found.append(Problem(f"{entry.parent.name}/{entry.name}", given, f"one file, or a folder {name}/", f"{shown_path(entry)}:1"))
+        taken.setdefault(name, entry)
     return found
 
 

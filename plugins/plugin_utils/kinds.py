@@ -64,6 +64,8 @@ def address(value: Any) -> str:
         found = ipaddress.ip_address(_text(value))
     except ValueError:
         return "an IPv4 or IPv6 address, such as 10.0.0.5"
+    if "%" in _text(value):
+        return "an address that other hosts can use: without a zone (%...)"
     return "the address of one host, not that of all" if found.is_unspecified or found.is_multicast else ""
 
 
@@ -155,6 +157,16 @@ def one_line(value: Any) -> str:
 
 
 @kind
+def setting(value: Any) -> str:
+    """The value of a setting in a program's own file: one line, and a single value."""
+    if value is None:
+        return "a value; remove the line for the program's default"
+    if isinstance(value, (list, tuple, dict)):
+        return "one value, as the program reads it: a text in quotes"
+    return one_line(value)
+
+
+@kind
 def plain_secret(value: Any) -> str:
     """A secret that every program and every file takes as it is."""
     text = _text(value)
@@ -170,6 +182,12 @@ def account(value: Any) -> str:
     if text in SYSTEM_ACCOUNTS or text.startswith("systemd-"):
         return "a name of its own; that one belongs to the system"
     return "" if re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", text) else "small letters, digits, - and _, beginning with a letter, at most 31"
+
+
+@kind
+def login(value: Any) -> str:
+    """The name of an account that ssh logs in to."""
+    return "" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", _text(value)) else "the name of an account"
 
 
 @kind
@@ -377,8 +395,16 @@ def clock_time(value: Any) -> str:
 # -- keys and certificates ---------------------------------------------------------------------------------------------
 
 
+_KEY_OPTIONS = """
+    from expiry-time verify-required restrict pty no-pty agent-forwarding no-agent-forwarding port-forwarding no-port-forwarding
+    x11-forwarding no-x11-forwarding user-rc no-user-rc permitopen permitlisten touch-required no-touch-required
+"""
+KEY_OPTIONS = frozenset(_KEY_OPTIONS.split())
+"""Of authorized_keys. sshd passes over a key with an option that it does not know; command= would answer Ansible with something else."""
+
+
 @kind
-def ssh_public_key(value: Any, shortest_rsa: int = 2048) -> str:
+def ssh_public_key(value: Any, shortest_rsa: int = 3072) -> str:
     """A public key as a line of authorized_keys, with options in front or not, that sshd will take."""
     text = _text(value)
     if "PRIVATE KEY" in text:
@@ -389,6 +415,11 @@ def ssh_public_key(value: Any, shortest_rsa: int = 2048) -> str:
     if not match:
         return "a public key, such as ssh-ed25519 AAAA... name"
     name = match[1]
+    for option in re.findall(r'([A-Za-z0-9-]+)(?:="(?:[^"\\]|\\.)*")?(?:,|$)', text[: match.start()].strip()):
+        if option.lower() not in KEY_OPTIONS:
+            return f"a key whose options let Ansible in: {', '.join(sorted(KEY_OPTIONS))}; not {option}"
+    if re.sub(r'[A-Za-z0-9-]+(?:="(?:[^"\\]|\\.)*")?(?:,|$)', "", text[: match.start()].strip()):
+        return 'options in the form from="198.51.100.7",no-port-forwarding before the key'
     if name == "ssh-dss":
         return "ed25519, ECDSA or RSA: sshd refuses DSA"
     try:
@@ -438,11 +469,29 @@ def certificate_chain(value: Any) -> str:
             return f"a certificate that is valid: {_name(found)} expired on {found.not_valid_after_utc:%Y-%m-%d}"
         if found.not_valid_before_utc > now:
             return f"a certificate that is valid: {_name(found)} is so from {found.not_valid_before_utc:%Y-%m-%d} on"
+    weak = _weak_key(chain[0].public_key()) or _weak_signature(chain)
+    if weak:
+        return weak
     for lower, upper in itertools.pairwise(chain):
         try:
             lower.verify_directly_issued_by(upper)
         except Exception:
             return f"a chain in order, the host's own first, each signed by the next: {_name(lower)} is not signed by {_name(upper)}"
+    return ""
+
+
+def _weak_key(key: Any) -> str:
+    """What OpenSSL's level 2, Debian's own, refuses to load."""
+    size = getattr(key, "key_size", 4096)
+    shortest = 2048 if hasattr(key, "public_numbers") and hasattr(key.public_numbers(), "n") else 224
+    return f"a key of at least {shortest} bits: this one has {size}, which OpenSSL refuses" if size < shortest else ""
+
+
+def _weak_signature(chain: Sequence[Any]) -> str:
+    for found in chain:
+        used = found.signature_hash_algorithm
+        if found.issuer != found.subject and used is not None and used.name in ("md5", "sha1"):
+            return f"a certificate that is signed with SHA-256 or better: {_name(found)} has {used.name}, which clients refuse"
     return ""
 
 
@@ -467,6 +516,12 @@ def certificate_problems(certificate: str, key: str, names: Sequence[str]) -> li
         held += [str(name) for name in extension.get_values_for_type(x509.IPAddress)]
     except x509.ExtensionNotFound:
         held = []
+    try:
+        usages = chain[0].extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        if x509.oid.ExtendedKeyUsageOID.SERVER_AUTH not in usages:
+            found.append("it is not for servers (serverAuth is missing)")
+    except x509.ExtensionNotFound:
+        pass
     for name in names:
         if not any(_matches(name.lower(), pattern) for pattern in held):
             found.append(f"it is for {', '.join(held) or 'no name at all'}, not for {name}")
@@ -493,7 +548,7 @@ def private_key(value: Any) -> str:
     if "ENCRYPTED" in text:
         return "a key without a passphrase: the service starts without a person (openssl pkey -in key -out plain)"
     try:
-        load_pem_private_key(text.encode(), None)
+        found: Any = load_pem_private_key(text.encode(), None)
     except (ValueError, TypeError):
         return "a PEM key that can be read"
-    return ""
+    return _weak_key(found.public_key())

@@ -120,6 +120,17 @@ def _service_problems(name: str, spec: Any) -> Iterator[WiringError]:
             yield WiringError(f"{variable}.{key}", "missing", "the group that runs it" if key == "group" else "a port from 1 to 65535")
     if "port" in spec and not _is_port(spec["port"]):
         yield WiringError(f"{variable}.port", repr(str(spec["port"])), "a port from 1 to 65535")
+    for key, least in (("count", 1), ("hosts_limit", 0)):
+        if key in spec and (isinstance(spec[key], bool) or not str(spec[key]).isdigit() or int(str(spec[key])) < least):
+            yield WiringError(f"{variable}.{key}", repr(spec[key]), f"a whole number of at least {least}")
+    for key in ("group", "variable", "count_variable", "enabled_variable"):
+        if key in spec and not isinstance(spec[key], str):
+            yield WiringError(
+                f"{variable}.{key}", repr(spec[key])[:80], "the name of a group" if key == "group" else "the name of a variable"
+            )
+    for key in ("enabled", "one_address"):
+        if key in spec and not isinstance(spec[key], bool):
+            yield WiringError(f"{variable}.{key}", repr(spec[key])[:80], "true or false without quotes")
     if spec.get("protocol", "tcp") not in ("tcp", "udp"):
         yield WiringError(f"{variable}.protocol", repr(str(spec["protocol"])), "tcp, udp")
 
@@ -190,7 +201,7 @@ def _flow_problems(flow: Any, services: Mapping[str, Any], known: Iterable[str])
         yield WiringError("wiring_extra_flows", f"a flow to {flow['to']} from {sources!r}", "a list of groups, world or admin")
         return
     for source in sources:
-        if source not in {WORLD, ADMIN, *known}:
+        if str(source) not in {WORLD, ADMIN, *known}:
             yield WiringError(
                 "wiring_extra_flows",
                 f"a flow to {flow['to']} from {str(source)!r}",

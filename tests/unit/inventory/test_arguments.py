@@ -75,6 +75,21 @@ def test_a_secret_is_never_shown(value: Any, option: dict[str, Any]) -> None:
     assert "very-secret" not in "".join(found)
 
 
+@pytest.mark.parametrize(
+    "value", ["https://oauth2:hidden@git.example.org/x", "https://hidden@git.example.org/x", "-----BEGIN PRIVATE KEY-----\nhidden"]
+)
+def test_credentials_in_a_plain_value_are_not_shown(value: str) -> None:
+    assert "hidden" not in arguments.shown(value, secret=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [("abcdefghijklmnopqrs", True), ("Trustno1Trustno1Trustno1", True), ("qwertzuiopasdfghj", True), ("k9Fq2mZx7Lw4Rt8V", False)],
+)
+def test_a_secret_that_repeats_itself_or_counts(text: str, refused: bool) -> None:
+    assert ("x is a secret that repeats itself or counts" in "".join(sentences(text, {"no_log": True}))) is refused
+
+
 def test_missing_values_say_what_they_are() -> None:
     spec = {"redis_admin_password": {"required": True, "description": "Password of the operator. Never shown."}}
     (problem,) = arguments.missing(spec, [])

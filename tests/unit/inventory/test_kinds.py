@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.slipway.stack.plugins.plugin_utils import kinds
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ("port", 5432, {}),
@@ -90,6 +90,11 @@ BAD: list[tuple[str, Any, dict[str, Any], str]] = [
     ("environment_value", "postgresql://u:p/ss@h:5432/d", {}, "percent-encoded"),
     ("environment_value", "redis://u:p#ss@h:6379/0", {}, "percent-encoded"),
     ("one_line", "a\nb", {}, "one line"),
+    ("setting", None, {}, "a value"),
+    ("setting", ["a"], {}, "one value"),
+    ("setting", "a\nb", {}, "one line"),
+    ("address", "fe80::1%eth0", {}, "without a zone"),
+    ("login", "my user", {}, "the name of an account"),
     ("plain_secret", "secret\n", {}, "newline at its end"),
     ("plain_secret", "pässword", {}, "ASCII"),
     ("header_value", 'a" always; #', {}, "double quotes"),
@@ -146,6 +151,9 @@ def test_ssh_keys(tmp_path: Path) -> None:
     key = ssh_key(tmp_path, "-t", "ed25519")
     assert kinds.ssh_public_key(key) == ""
     assert kinds.ssh_public_key(f'from="198.51.100.7" {key}') == ""
+    assert kinds.ssh_public_key(f'from="198.51.100.7, 10.0.0.0/8",no-port-forwarding {key}') == ""
+    assert kinds.ssh_public_key(f'frm="198.51.100.7" {key}').endswith("; not frm")
+    assert kinds.ssh_public_key(f'command="/bin/x, y" {key}').endswith("; not command")
     kind, blob, name = key.split()
     for broken in (f"{kind} {blob[:30]} {name}", f"{kind} {blob[:-6]}", f"{kind} {blob[:20]}\n{blob[20:]}"):
         assert kinds.ssh_public_key(broken) != ""
@@ -153,7 +161,7 @@ def test_ssh_keys(tmp_path: Path) -> None:
     assert "the key itself" in kinds.ssh_public_key("~/.ssh/id_ed25519.pub")
 
 
-@pytest.mark.parametrize(("bits", "accepted"), [("1024", False), ("2048", True)])
+@pytest.mark.parametrize(("bits", "accepted"), [("2048", False), ("3072", True)])
 def test_an_rsa_key_that_sshd_refuses(bits: str, accepted: bool, tmp_path: Path) -> None:
     said = kinds.ssh_public_key(ssh_key(tmp_path, "-t", "rsa", "-b", bits))
     assert (said == "") is accepted, said
@@ -171,21 +179,23 @@ class Authority:
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.pem = (issuer or self)._sign(self.name, self.key.public_key(), [], 1, 30)
 
-    def _sign(self, name: x509.Name, public: Any, names: list[str], begin: int, days: int) -> str:
+    def _sign(self, name: x509.Name, public: Any, names: list[str], begin: int, days: int, usage: Any = None) -> str:
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(self.name).public_key(public)
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(days=begin)).not_valid_after(now + timedelta(days=days))
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(item) for item in names]), False)
+        if usage is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
-    def leaf(self, *names: str, begin: int = 1, days: int = 30, passphrase: bytes = b"") -> tuple[str, str]:
+    def leaf(self, *names: str, begin: int = 1, days: int = 30, passphrase: bytes = b"", usage: Any = None) -> tuple[str, str]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         lock = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
         pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock).decode()
-        return self._sign(subject, key.public_key(), list(names), begin, days), pem
+        return self._sign(subject, key.public_key(), list(names), begin, days, usage), pem
 
 
 ROOT = Authority("root")
@@ -236,6 +246,21 @@ def test_a_leaf_alone(names: list[str], words: list[str]) -> None:
 def test_the_key_of_another_certificate() -> None:
     leaf, _key = MIDDLE.leaf("a")
     assert kinds.certificate_problems(leaf + MIDDLE.pem, MIDDLE.leaf("a")[1], ["a"]) == ["the key belongs to another certificate"]
+
+
+def test_a_key_that_openssl_finds_too_small() -> None:
+    small = rsa.generate_private_key(65537, 1024)
+    pem = small.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    certificate = MIDDLE._sign(MIDDLE.name, small.public_key(), ["a"], 1, 30)
+    assert "this one has 1024" in kinds.private_key(pem)
+    assert "this one has 1024" in kinds.certificate_chain(certificate)
+
+
+def test_a_certificate_that_is_for_clients_alone() -> None:
+    leaf, key = MIDDLE.leaf("a", usage=ExtendedKeyUsageOID.CLIENT_AUTH)
+    assert kinds.certificate_problems(leaf + MIDDLE.pem, key, ["a"]) == ["it is not for servers (serverAuth is missing)"]
+    leaf, key = MIDDLE.leaf("a", usage=ExtendedKeyUsageOID.SERVER_AUTH)
+    assert kinds.certificate_problems(leaf + MIDDLE.pem, key, ["a"]) == []
 
 
 @pytest.mark.parametrize(

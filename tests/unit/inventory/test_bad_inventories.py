@@ -1,0 +1,184 @@
+"""The production example with mistakes in it, through the validator itself: one message with all of them, each with its line."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
+
+ROOT = Path(__file__).resolve().parents[3]
+SECRET = "kJ8vQ2xR5tN9wL4mB7zC"
+Validate = Callable[..., list[str]]
+
+
+def certificate() -> tuple[str, str]:
+    """A self-signed certificate for api.example.org, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api.example.org")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=30))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("api.example.org")]), False)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode(), pem
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the example whose secrets, certificate and administrator's key are real."""
+    target = tmp_path / "inventory"
+    shutil.copytree(ROOT / "inventories" / "prod", target)
+    names = re.findall(r"(?m)^([a-z_]+):", (target / "secret-names.txt").read_text())
+    chain, key = certificate()
+    (target / "files").mkdir()
+    (target / "files" / "api.example.org.pem").write_text(chain)
+    vault = {name: f"{SECRET}{number}" for number, name in enumerate(names)} | {"vault_tls_key": key}
+    (target / "group_vars/all/vault.yml").write_text(yaml.safe_dump(vault))
+    public = ed25519.Ed25519PrivateKey.generate().public_key()
+    line = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    change(target, {"hardening_admin_keys": [f"{line} alice@example.org"]})
+    monkeypatch.chdir(tmp_path)
+    return target
+
+
+def change(target: Path, values: dict[str, Any]) -> None:
+    """Other values for variables of the group all: the lines that were there go, those at the end are new."""
+    main = target / "group_vars/all/main.yml"
+    blocks = re.split(r"(?m)^(?=[a-zA-Z_]\w*:)", main.read_text())
+    kept = [block for block in blocks if block.split(":")[0] not in values]
+    main.write_text("".join(kept) + "".join(f"{name}: {json.dumps(value)}\n" for name, value in values.items()))
+
+
+@pytest.fixture(scope="module")
+def validate() -> Iterator[Validate]:
+    """The sentences that the validator says of an inventory; empty when it accepts."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible" / "collections"),
+    }
+    argv = [sys.executable, str(Path(__file__).with_name("validator.py"))]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdin and process.stdout
+
+        def run(source: Path, stage: str = "inventory") -> list[str]:
+            assert process.stdin and process.stdout
+            process.stdin.write(json.dumps([str(source), stage]) + "\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            return [line.removeprefix("- ") for line in answer.splitlines()[1:]]
+
+        yield run
+        process.stdin.close()
+
+
+def test_the_example_with_its_secrets_passes(folder: Path, validate: Validate) -> None:
+    assert validate(folder, "files") == []
+    assert validate(folder) == []
+
+
+MISTAKES: list[tuple[str, Any, str]] = [
+    ("redis_instancs", 1, "redis_instancs is a name that no role knows; allowed: did you mean redis_instances?"),
+    ("api_instances", "two", "api_instances is 'two'; allowed: a whole number"),
+    ("api_processes", 0, "api_processes is 0; allowed: at least 1"),
+    ("api_module", "shop/main.py:app", "api_module is 'shop/main.py:app'; allowed: module:attribute"),
+    ("api_runtime_code", "false", "api_runtime_code is 'false'; allowed: true or false without quotes"),
+    ("api_environment", {"PORT": "1", "DEBUG": False}, "api_environment: the name 'PORT' is 'PORT'; allowed: a name of the"),
+    ("api_memory_max", "512", "api_memory_max is '512'; allowed: a size with K, M, G or T"),
+    ("api_directories", [{"path": "/etc"}], "api_directories[0].path is '/etc'; allowed: a folder of its own"),
+    ("api_allowed_networks", ["internal"], "api_allowed_networks[0] is 'internal'; allowed: an address or a network"),
+    ("postgres_port", 70000, "postgres_port is 70000; allowed: a port from 1 to 65535"),
+    ("postgres_settings", {"work_memm": "1MB", "log_destination": None}, "postgres_settings.work_memm is a name that PostgreSQL"),
+    ("backup_directory", "/var", "backup_directory is '/var'; allowed: a folder of its own"),
+    ("backup_schedule", "0 2 * * *", "backup_schedule is '0 2 * * *'; allowed: systemd's calendar form"),
+    ("nginx_client_max_body_size", "10MB", "nginx_client_max_body_size is '10MB'; allowed: a number with k, m or g"),
+    ("nginx_server_names", None, "nginx_server_names is empty (null); allowed: a list of texts (remove the line for the default)"),
+    ("monitoring_alert_error_ratio", 5, "monitoring_alert_error_ratio is 5; allowed: a part of 1"),
+    ("hardening_sysctl", {"net.ipv4.ip_forward": True}, "hardening_sysctl['net.ipv4.ip_forward'] is true; allowed: a number"),
+    ("firewall_admin_sources", ["198.51.100.0/33"], "firewall_admin_sources[0] is '198.51.100.0/33'; allowed: an address or a network"),
+    ("redis_admin_password", "abcdefghijklmnopqrs", "redis_admin_password is a secret that repeats itself or counts"),
+    ("redis_users", [f"shop:{SECRET}"], "redis_users[0] is a secret value (not shown); allowed: a mapping"),
+    ("wiring_extra_services", {"admin": {"group": "api", "port": 9900, "count": "two"}},
+     "wiring_extra_services.admin.count is 'two'; allowed: a whole number of at least 1"),
+]  # fmt: skip
+
+
+def test_all_mistakes_in_one_message_with_their_lines(folder: Path, validate: Validate) -> None:
+    change(folder, {name: value for name, value, _sentence in MISTAKES})
+    lines = (folder / "group_vars/all/main.yml").read_text().splitlines()
+    told = validate(folder)
+    for name, _value, sentence in MISTAKES:
+        found = [line for line in told if line.startswith(sentence)]
+        number = next(number for number, line in enumerate(lines, 1) if line.startswith(f"{name}:"))
+        assert len(found) == 1, f"{sentence!r} is said {len(found)} times of\n" + "\n".join(told)
+        assert f"[inventory/group_vars/all/main.yml:{number}]" in found[0]
+    assert [line for line in told if "not to be resolved" in line or "postgres_port of" in line] == []  # what only follows is not told
+    assert [line for line in told if "postgres_settings.log_destination is empty (null)" in line] != []
+    assert SECRET not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("ansible_usr: operator", "ansible_usr is a name that Ansible does not know; allowed: did you mean ansible_user?"),
+        ("ansible_port: abc", "ansible_port is 'abc'; allowed: a port from 1 to 65535"),
+        ("private_address: 10.20.0", "private_address of edge1 is '10.20.0'; allowed: an IPv4 or IPv6 address"),
+        ("private_address: 127.0.0.1", "private_address of edge1 is '127.0.0.1', which only the host itself reaches"),
+    ],
+)
+def test_of_one_host(line: str, sentence: str, folder: Path, validate: Validate) -> None:
+    name = line.split(":")[0]
+    text = re.sub(rf"(?m)^(\s+edge1:.*?){name}: [^,}}]+(, )?", r"\1", (folder / "hosts.yml").read_text())
+    (folder / "hosts.yml").write_text(text)
+    (folder / "host_vars").mkdir()
+    (folder / "host_vars/edge1.yml").write_text(f"---\n{line}\n")
+    told = validate(folder)
+    assert [said for said in told if said.startswith(sentence) and "inventory/host_vars/edge1.yml:2" in said] != [], told
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("group_vars/apis.yml", "---\napi_port: 8001\n", "group_vars/apis.yml is for the group 'apis', which the inventory does not have;"
+         " allowed: did you mean api? a file for a group that is there [inventory/group_vars/apis.yml:1]"),
+        ("host_vars/edge9.yml", "---\n{}\n", "host_vars/edge9.yml is for the host 'edge9', which the inventory does not have;"
+         " allowed: did you mean edge1? a file for a host that is there [inventory/host_vars/edge9.yml:1]"),
+        ("group_vars/all.yml", "---\napi_port: 8001\n", "group_vars/all.yml is never read: inventory/group_vars/all is taken for the"
+         " same name; allowed: one file, or a folder all/ [inventory/group_vars/all.yml:1]"),
+        ("group_vars/all/old.yml", "---\napi_name: other\n", "api_name is given twice, in inventory/group_vars/all/main.yml:7 and in"
+         " another file of the same group; allowed: one of them [inventory/group_vars/all/old.yml:2]"),
+        ("group_vars/api.yml", "---\napi_port: 1\napi_port: 2\n", "api_port is given twice, in line 2 and again; allowed: one of them"
+         " [inventory/group_vars/api.yml:3]"),
+        ("hosts.yml", "all: {hosts: {a: {x: 1} b: {}}}\n", "inventory/hosts.yml is not to be read: did not find expected ',' or '}';"
+         " allowed: YAML [inventory/hosts.yml:1]"),
+    ],
+)  # fmt: skip
+def test_files(file: str, content: str, sentence: str, folder: Path, validate: Validate) -> None:
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(content)
+    assert validate(folder, "files") == [sentence]
+
+
+def test_an_inventory_that_is_not_there(folder: Path, validate: Validate) -> None:
+    shutil.rmtree(folder)
+    assert validate(folder, "files") == [f"inventory is '{folder}'; allowed: a folder with hosts.yml, or a file, that is there"]
+
+
+def test_backups_of_a_group_that_is_empty(folder: Path, validate: Validate) -> None:
+    hosts = yaml.safe_load((folder / "hosts.yml").read_text())
+    del hosts["all"]["children"]["backup"]
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (told,) = validate(folder)
+    assert told.startswith("backup_postgres_databases is set, but the group backup has no host; allowed: a host in the group backup")
