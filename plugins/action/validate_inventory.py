@@ -76,6 +76,7 @@ class ActionModule(ActionBase):
         stage = self._task.args.get("stage", "inventory")
         if stage == "files":
             return self._answer([("", problem) for problem in self.file_problems()], {})
+        self.unresolved: set[str] = set()
         self.contexts: dict[str, dict[str, Any]] = {}
         self.defaults: dict[str, dict[str, Any]] = {}
         self.specs = role_specs()
@@ -109,6 +110,8 @@ class ActionModule(ActionBase):
         told: dict[str, list[Problem]] = {}
         for host in self.groups["all"]:
             values[host], told[host] = self.host_values(host)
+        everything_told = [problem for problems in told.values() for problem in problems]
+        self.unresolved = {problem.root for problem in everything_told if problem.given.startswith("not to be resolved")}
         for host in self.groups["all"]:
             told[host] += self.check_host(host, values, told[host] + [problem for _host, problem in found], facts=False)
             found += [(host, problem) for problem in told[host]]
@@ -388,11 +391,10 @@ class ActionModule(ActionBase):
         known = [*told, *found]
         everything = [*(self.checks[role] for role in sorted(self.roles_of(host))), checks.read(PLAYBOOKS / "vars" / "site_checks.yml")]
         for each in everything:
-            found += checks.not_told(checks.relation_problems(each, mine, known, facts=facts), known)
-        unresolved = {problem.root for problem in told if problem.given.startswith("not to be resolved")}
-        if self.wiring is None:
-            unresolved |= {name for name in self.given[host] if name not in values[host]}
-        found = [problem for problem in found if problem.root not in unresolved]
+            askable = [relation for relation in each["relations"] if not self.unresolved & set(re.findall(r"[a-z]\w+", str(relation)))]
+            found += checks.not_told(checks.relation_problems({"relations": askable}, mine, known, facts=facts), known)
+        if self.wiring is None:  # what needs the wiring has no value
+            found = [problem for problem in found if problem.root not in self.given[host] or problem.root in values[host]]
         for problem in found:
             if problem.root not in self.given[host] and problem.given in ("''", "[]", "{}", "empty", "None"):
                 problem.given = "missing"  # nobody gave it, and its default is for a laboratory
