@@ -32,6 +32,7 @@ from typing import Any
 import jinja2
 import yaml
 from ansible.plugins.test.core import version_compare
+from ansible_collections.slipway.stack.plugins.module_utils.release import source as release_source
 from ansible_collections.slipway.stack.plugins.plugin_utils import kinds, known_names
 from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import Problem, has_secret, one_line, problems_of, shown
 
@@ -221,6 +222,7 @@ def source_problems(source: Any, base: str) -> list[list[str]]:
         if source.get(key) and kind not in types:
             found.append([key, "given", f"nothing for a source of type {kind}; it belongs to {' and '.join(types)}"])
     if kind == "git":
+        found += _address_problems(str(source.get("url") or ""))
         version = str(source.get("version", ""))
         if not version:
             found.append(["version", "missing", "a tag, a commit or a branch; HEAD would be another release at each run"])
@@ -249,15 +251,47 @@ def source_problems(source: Any, base: str) -> list[list[str]]:
     requirements = source.get("requirements")
     if requirements and kind in ("file", "package") and not (Path(base) / str(requirements)).is_file():
         found.append(["requirements", repr(str(requirements)), "a file on the controller"])
-    root = Path(base) / str(source.get("path", ""))
-    if (
-        requirements
-        and kind == "directory"
-        and root.is_dir()
-        and not (root / str(source.get("subdirectory") or "") / str(requirements)).is_file()
+    if requirements and kind in ("directory", "git") and kinds.relative_path(requirements):
+        found.append(["requirements", repr(str(requirements)), kinds.relative_path(requirements)])
+    elif (
+        kind == "directory" and (Path(base) / str(source.get("path"))).is_dir() and not kinds.relative_path(source.get("subdirectory", ""))
     ):
-        found.append(["requirements", repr(str(requirements)), "a file in the source"])
+        found += _tree_problems(source, Path(base))
     return found
+
+
+def _address_problems(url: str) -> list[list[str]]:
+    """What git cannot be asked; the token in an address is never shown."""
+    forms = (r"https?://[^\s/]+/\S*", r"(ssh|git)://[^\s/]+/\S+", r"file:///\S+", r"/\S+", r"([\w.-]+@)?[\w.-]+:(?!//)\S+")
+    if not url:
+        return []
+    if not any(re.fullmatch(form, url) for form in forms):
+        return [["url", repr(_without_credentials(url)), "https://..., ssh://..., user@host:path, file:///... or the path of a repository"]]
+    if url.startswith("http") and "?" in url:
+        return [
+            [
+                "url",
+                repr(_without_credentials(url)),
+                "an address without a query; a token stands before the host: https://user:token@host/path",
+            ]
+        ]
+    return []
+
+
+def _without_credentials(url: str) -> str:
+    """The address without what stands before the host and after the path, also where it is no right URL."""
+    return re.sub(r"\?.*", "?(hidden)", re.sub(r"//[^/\s]*@", "//(hidden)@", url))
+
+
+def _tree_problems(source: Mapping[str, Any], base: Path) -> list[list[str]]:
+    """What only a look into the folder tells: a lock that would stay behind, requirements that are missing or no text."""
+    try:
+        release_source.tree_of(source, base)
+    except release_source.SourceError as error:
+        option, _, allowed = str(error).partition(": ")
+        key = option.rpartition(".")[2]
+        return [[key, repr(str(source.get(key, ""))), allowed]]
+    return []
 
 
 def _is_archive(path: Path) -> bool:

@@ -14,8 +14,11 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
+
+from ansible_collections.slipway.stack.plugins.module_utils.state import sandbox
 
 Kind = Callable[..., str]
 KINDS: dict[str, Kind] = {}
@@ -237,6 +240,22 @@ def environment_value(value: Any) -> str:
     if url and (url[1].count("@") > 1 or not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(:\d*)?(,.*)?", url[1].rpartition("@")[2])):
         return "a URL whose user and password are percent-encoded; slipway.stack.connection does that"
     return ""
+
+
+@kind
+def sandbox_exception(value: Any) -> str:
+    """A part of the sandbox that a unit may leave out."""
+    known = [*sandbox.DIRECTIVES, *sandbox.REFUSED_CALLS]
+    if value in known:
+        return ""
+    near = get_close_matches(_text(value), known, n=1)
+    return f"a part of the sandbox: {', '.join(known)}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
+@kind
+def reason(value: Any) -> str:
+    """Why an exception is made, for those who read the unit."""
+    return "" if isinstance(value, str) and value.strip() and not one_line(value) else "the reason, one line of text"
 
 
 @kind

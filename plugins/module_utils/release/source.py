@@ -60,7 +60,7 @@ def described(source: Mapping[str, object], base: Path, cache: Path) -> Payload:
     """Say what `source` is now, without moving it. `base` is where relative paths start."""
     kind = str(source.get("type"))
     if kind == "directory":
-        top, member, patterns = _tree_of(source, base)
+        top, member, patterns = tree_of(source, base)
         digest = hashlib.sha256(_tree_archive(top, patterns)).hexdigest()
         return Payload("archive", "tree", f"{digest}:{member}" if member else digest)
     if kind == "git":
@@ -96,7 +96,7 @@ def packed(source: Mapping[str, object], payload: Payload, base: Path, cache: Pa
             return _packed_commit(source, payload.digest.partition(":")[0], cache)
         except GitError as error:
             raise SourceError(str(error)) from None
-    top, member, patterns = _tree_of(source, base)
+    top, member, patterns = tree_of(source, base)
     archive = _tree_archive(top, patterns)
     version = ""
     if _asks_for_version(archive, member):
@@ -122,7 +122,7 @@ def _packed_commit(source: Mapping[str, object], commit: str, cache: Path) -> Pa
     return Packed(gzip.compress(archive, mtime=0), member, version)
 
 
-def _tree_of(source: Mapping[str, object], base: Path) -> tuple[Path, str, list[str]]:
+def tree_of(source: Mapping[str, object], base: Path) -> tuple[Path, str, list[str]]:
     """(folder that travels, the application's folder in it, patterns to leave out) of a source.type directory."""
     root = _existing(source, "path", base, want_directory=True)
     patterns, subdirectory, named = _excludes(source), _subdirectory(source), str(source.get("requirements") or "")
@@ -133,8 +133,14 @@ def _tree_of(source: Mapping[str, object], base: Path) -> tuple[Path, str, list[
             return tree / top, str(PurePosixPath(subdirectory).relative_to(top)), patterns
     if named and not (root / named).is_file():
         raise SourceError(f"source.requirements: there is no file '{named}' in {root}")
-    if not any((root / name).is_file() for name in locks.candidates(named)):
+    decides = next((root / name for name in locks.candidates(named) if (root / name).is_file()), None)
+    if decides is None:
         _refuse_member_alone(root)
+    elif decides.name not in locks.LOCKS:
+        try:
+            locks.read_text(decides)
+        except locks.LockError as error:
+            raise SourceError(f"source.requirements: {error}") from None
     return root, "", patterns
 
 

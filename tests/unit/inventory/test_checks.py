@@ -106,6 +106,71 @@ def test_the_source_of_a_release(source: dict[str, Any], keys: list[str], tmp_pa
     assert [problem[0] for problem in checks.source_problems(source, str(tmp_path))] == keys
 
 
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("https://git.example.com/a.git", False),
+        ("https://deploy:canary@git.example.com/a.git", False),  # the token stays on the controller
+        ("ssh://git@git.example.com:2222/a.git", False),
+        ("git@git.example.com:team/a.git", False),
+        ("file:///srv/git/a.git", False),
+        ("/srv/git/a.git", False),
+        ("--upload-pack=/tmp/x", True),
+        ("htps://deploy:canary@git.example.com/a.git", True),
+        ("https://git.example.com/a.git?private_token=canary", True),
+        ("https://deploy:canary@", True),
+    ],
+)
+def test_the_address_of_a_repository(url: str, refused: bool) -> None:
+    found = checks.source_problems({"type": "git", "url": url, "version": "v1"}, "/")
+    assert [problem[0] for problem in found] == (["url"] if refused else [])
+    assert "canary" not in str(found)
+
+
+def test_a_folder_is_looked_into_before_any_host_is_touched(tmp_path: Path) -> None:
+    member = tmp_path / "tree/member"
+    member.mkdir(parents=True)
+    (tmp_path / "tree/uv.lock").write_text("version = 1\n")
+    (tmp_path / "tree/pyproject.toml").write_text("[tool.uv.workspace]\nmembers = ['member']\n")
+    ((key, given, allowed),) = checks.source_problems({"type": "directory", "path": "tree/member"}, str(tmp_path))
+    assert (key, given) == ("path", "'tree/member'")
+    assert "whose uv.lock decides its versions; write path: " in allowed
+    assert checks.source_problems({"type": "directory", "path": "tree", "subdirectory": "member"}, str(tmp_path)) == []
+    (member / "requirements.txt").write_bytes("idna==3.4  # für uns\n".encode("latin-1"))
+    ((key, _, allowed),) = checks.source_problems({"type": "directory", "path": "tree/member"}, str(tmp_path))
+    assert key == "requirements"
+    assert "requirements.txt" in allowed and "save it as UTF-8" in allowed
+
+
+APPLICATION: dict[str, Any] = {
+    "api_source": {"type": "package", "requirement": "datasette==0.65.1"},
+    "api_environment": {"LOG_LEVEL": "INFO"},
+    "api_secrets": {"API_TOKEN": "a-token-of-its-own-5f1c"},
+    "api_secret_delivery": "files",
+    "api_port": 8000,
+    "api_instances": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "variable", "allowed"),
+    [
+        ({"api_environment": {"PORT": "9"}}, "api_environment: the name 'PORT'", "set by the unit"),
+        ({"api_environment": {"API_TOKEN_FILE": "/x"}}, "api_environment.API_TOKEN_FILE", "it tells the application the file of"),
+        ({"api_environment": {"API_TOKEN": "x"}}, "api_environment.API_TOKEN", "one of the two places"),
+        ({"api_build_environment": {"A": None}}, "api_build_environment.A", '"" for an empty one'),
+        ({"api_sandbox_exceptions": {"ProcSubsett": "x"}}, "api_sandbox_exceptions: the name 'ProcSubsett'", "did you mean ProcSubset?"),
+        ({"api_sandbox_exceptions": {"ProcSubset": ""}}, "api_sandbox_exceptions.ProcSubset", "the reason, one line"),
+        ({"api_migrate_timeout": 0}, "api_migrate_timeout", "at least 1"),
+    ],
+)
+def test_what_an_application_may_not_say(changed: dict[str, Any], variable: str, allowed: str) -> None:
+    assert checks.of_role(ROOT / "roles/api", APPLICATION, {}, "/") == []
+    (problem,) = checks.of_role(ROOT / "roles/api", {**APPLICATION, **changed}, {}, "/")
+    assert problem.variable == variable
+    assert allowed in problem.allowed
+
+
 ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/meta/checks.yml"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 VERSION = Path(__file__).with_name("version.txt").read_text().strip()
-TOKEN = Path(os.environ["API_TOKEN_FILE"])
+TOKEN = Path(os.environ.get("API_TOKEN_FILE", "/nowhere"))
 BROKEN = Path(__file__).with_name("broken.txt").exists()
 
 
@@ -35,8 +35,6 @@ async def app(scope: dict, receive: Callable[[], Awaitable[dict]], send: Callabl
             "release": Path(__file__).resolve().parent.parent.name,
             "port": os.environ["PORT"],
             "greeting": os.environ["GREETING"],
-            "debug": os.environ["DEBUG"],
-            "origins": os.environ["ORIGINS"],
             "home": os.environ["HOME"],
             "sandbox": sandbox(),
             "client": scope["client"][0],
