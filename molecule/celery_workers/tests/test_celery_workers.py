@@ -45,6 +45,12 @@ def test_a_command_runs_as_the_workers_do(host: Host) -> None:
     assert "default@" in host.check_output("slipway-run celery-worker@default celery --app=jobs inspect ping")
 
 
+def test_every_unit_comes_back_and_keeps_its_folder_closed(host: Host) -> None:
+    for unit in (*UNITS, "celery-beat.service", "celery-flower.service"):
+        shown = host.check_output("systemctl show --property=Restart,StateDirectoryMode %s", unit)
+        assert shown.split() == ["Restart=always", "StateDirectoryMode=0750"]
+
+
 def test_units_are_sandboxed(host: Host) -> None:
     for unit in (*UNITS, "celery-beat.service", "celery-flower.service"):
         rated = host.run("systemd-analyze security --no-pager --threshold=10 %s", unit)
