@@ -19,7 +19,8 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.source impor
 
 
 class ActionModule(ActionBase):
-    TRANSFERS_FILES = True
+    # A folder on the host is made when an archive travels, not before: a check run leaves nothing behind.
+    TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -43,7 +44,8 @@ class ActionModule(ActionBase):
         except SourceError as error:
             raise AnsibleActionFail(str(error)) from None
         finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+            if self._connection._shell.tmpdir:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _call(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(module_name="slipway.stack.release", module_args=arguments, task_vars=task_vars)
