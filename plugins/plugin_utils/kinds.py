@@ -37,7 +37,7 @@ SYSTEM_FOLDERS = _SYSTEM_FOLDERS.split()
 CLOSED_FOLDERS = ("/bin", "/boot", "/dev", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
 """Where nothing of an application's own belongs, at any depth."""
 RESERVED_ENVIRONMENT = frozenset(
-    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PORT", "LD_PRELOAD", "LD_LIBRARY_PATH"]
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "PYTHONHOME", "VIRTUAL_ENV", "PORT", "LD_PRELOAD", "LD_LIBRARY_PATH"]
 )
 
 

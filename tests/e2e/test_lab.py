@@ -177,10 +177,9 @@ def test_pools_beyond_max_connections_are_refused(lab: Site) -> None:
     run = lab.play("-e", '{"postgres_max_connections": 20}')
     assert run.code != 0
     assert (
-        "pgbouncer_default_pool_size is 20: 1 pooler(s) x 1 database-user pair(s) x (20 + reserve 5) + 3 direct = 28 connections"
-        in run.output
+        "pgbouncer_default_pool_size, pgbouncer_databases[].pool_size is 20: 1 pgbouncer host(s) x 1 user(s) x 1 database(s)" in run.output
     )
-    assert "at most 17 (postgres_max_connections 20 - 3 reserved)" in run.output
+    assert "= 28 connections; allowed: at most 17 (postgres_max_connections 20 - 3 reserved)" in run.output
 
 
 def test_the_built_collection_is_the_same_platform(lab: Site, tmp_path: Path) -> None:

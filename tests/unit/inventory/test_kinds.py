@@ -81,7 +81,7 @@ BAD: list[tuple[str, Any, dict[str, Any], str]] = [
     ("identifier", "s" * 70, {}, "at most 63"),
     ("identifier", "pg_x", {}, "reserved"),
     ("environment_name", "PORT", {}, "each instance has its port"),
-    ("environment_name", "PYTHONPATH", {}, "set by the unit"),
+    ("environment_name", "PYTHONHOME", {}, "set by the unit"),
     ("environment_name", "LOG-LEVEL", {}, "letters, digits and _"),
     ("environment_name", "A\nB", {}, "letters, digits and _"),
     ("environment_value", False, {}, 'in quotes, "false"'),
