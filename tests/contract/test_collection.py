@@ -60,10 +60,24 @@ def test_site_parses_with_every_inventory(inventory: str, home: str, installed: 
     assert done.returncode == 0, done.stderr
 
 
+def test_an_installed_collection_offers_its_site_by_name(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(installed.parents[2]),
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+    }
+    command = [str(BIN / "ansible-playbook"), "slipway.stack.site", "-i", str(ROOT / "inventories/single"), "--syntax-check"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_playbook_of_site_refuses_bad_input_first() -> None:
     """Each also runs alone; a playbook that does not begin with validate.yml would take any value."""
     playbooks = ["base.yml", "data.yml", "app.yml", "edge.yml", "monitoring.yml", "backup.yml"]
-    imported = [play["ansible.builtin.import_playbook"] for play in yaml.safe_load((ROOT / "site.yml").read_text())]
-    assert imported == ["playbooks/validate.yml", *(f"playbooks/{name}" for name in playbooks)]
+    root = [play["ansible.builtin.import_playbook"] for play in yaml.safe_load((ROOT / "site.yml").read_text())]
+    assert root == ["playbooks/site.yml"]
+    imported = [play["ansible.builtin.import_playbook"] for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text())]
+    assert imported == ["validate.yml", *playbooks]
     first = {name: yaml.safe_load((ROOT / "playbooks" / name).read_text())[0].get("ansible.builtin.import_playbook") for name in playbooks}
     assert first == dict.fromkeys(playbooks, "validate.yml")
