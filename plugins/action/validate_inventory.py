@@ -90,11 +90,22 @@ class ActionModule(ActionBase):
 
     def _answer(self, found: list[tuple[str, Problem]], facts: dict[str, bool]) -> dict[str, Any]:
         sentences = [problem.sentence() for problem in check.merge(found)]
+        if sentences:
+            sentences = list(dict.fromkeys(arguments.without_secrets(sentence, self.secrets()) for sentence in sentences))
         if not sentences:
             return {"changed": False, "ansible_facts": facts}
         count = f"{len(sentences)} problem" + ("s" if len(sentences) > 1 else "")
         message = f"The inventory has {count}; no host was touched.\n" + "\n".join(f"- {sentence}" for sentence in sentences)
         return {"failed": True, "msg": message}
+
+    def secrets(self) -> set[str]:
+        """What the inventory holds as secrets: wherever one of them was put by mistake, a message does not show it."""
+        found: set[str] = set()
+        for given in getattr(self, "given", {}).values():
+            for name, value in given.items():
+                if name.startswith(("vault_", "secret_")) or self.option_of(name).get("no_log"):
+                    found |= arguments.leaves(value)
+        return found
 
     # -- everything that needs no facts ------------------------------------------------------------------------------
 
@@ -131,7 +142,12 @@ class ActionModule(ActionBase):
         def follows(host: str, problem: Problem) -> bool:
             if not host or problem.root in self.given[host]:
                 return False
-            return problem.root in self.derived or problem.given.startswith("not to be resolved")
+            if problem.root in self.derived or problem.given.startswith("not to be resolved"):
+                return True
+            default = set(re.findall(r"[a-z]\w+", str(self.contexts.get(host, {}).get(problem.root, ""))))
+            return bool(default & roots - {problem.root})
+
+        roots = {problem.root for _host, problem in kept}
 
         causes = [(host, problem) for host, problem in kept if not follows(host, problem)]
         return causes or kept
@@ -430,7 +446,17 @@ class ActionModule(ActionBase):
             try:
                 row = platform.platform(facts)
             except platform.PlatformError as error:
-                found.append((host, Problem("the system", str(error).split(";")[0], platform.known(), self.place_of_host(host))))
+                found.append(
+                    (
+                        host,
+                        Problem(
+                            "the system",
+                            str(error).split(";")[0].removeprefix("the host runs "),
+                            platform.known(),
+                            self.place_of_host(host),
+                        ),
+                    )
+                )
                 continue
             values, _told = self.host_values(host, asked)
             mine = {

@@ -201,6 +201,29 @@ def _leaf(name: str, value: Any, key_named: bool) -> list[Problem]:
     return []
 
 
+def leaves(value: Any) -> set[str]:
+    """The texts in a value, at any depth, that are long enough to be secrets; no templates."""
+    if isinstance(value, Mapping):
+        return {text for item in value.values() for text in leaves(item)}
+    if isinstance(value, (list, tuple)):
+        return {text for item in value for text in leaves(item)}
+    try:
+        text = str(value)
+    except Exception:  # encrypted with another password: Ansible says so where the value is used
+        return set()
+    return {text} if len(text) >= 8 and "{{" not in text else set()
+
+
+def without_secrets(sentence: str, secrets: Iterable[str]) -> str:
+    """The sentence with `(secret)` where one of the secrets, or the beginning that fits into a message, stood."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        for text in (secret, repr(secret)[1:-1]):
+            sentence = sentence.replace(text, "(secret)")
+            if len(text) > 60:
+                sentence = re.sub(re.escape(text[:40]) + r"\S*", "(secret)", sentence)
+    return sentence
+
+
 _ROWS = ("abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm", "01234567890123456789")
 
 

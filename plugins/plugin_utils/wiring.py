@@ -180,9 +180,16 @@ def problems_of(
     )
     if len(usable) == len([host for host in groups.get("all", []) if host in hostvars]):
         try:
-            found += Wiring(good, good_flows, groups, hostvars).conflicts()
+            wiring = Wiring(good, good_flows, groups, hostvars)
         except WiringError as error:
-            found.append(error)
+            return [*found, error]
+        wrong = []
+        for service in wiring.services:
+            try:
+                wiring.endpoints(service)
+            except WiringError as error:
+                wrong.append(error)
+        found += wrong or wiring.conflicts()
     return found
 
 

@@ -99,6 +99,8 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("api_memory_max", "512", "api_memory_max is '512'; allowed: a size with K, M, G or T"),
     ("api_directories", [{"path": "/etc"}], "api_directories[0].path is '/etc'; allowed: a folder of its own"),
     ("api_allowed_networks", ["internal"], "api_allowed_networks[0] is 'internal'; allowed: an address or a network"),
+    ("redis_broker_port", 99999, "redis_broker_port of data1 is '99999'; allowed: a port from 1 to 65535"),
+    ("backup_remote_path", "s3:bucket/shop", "backup_remote_config is empty while the other one is given (backup_remote_path)"),
     ("postgres_port", 70000, "postgres_port is 70000; allowed: a port from 1 to 65535"),
     ("postgres_settings", {"work_memm": "1MB", "log_destination": None}, "postgres_settings.work_memm is a name that PostgreSQL"),
     ("backup_directory", "/var", "backup_directory is '/var'; allowed: a folder of its own"),
@@ -174,6 +176,23 @@ def test_files(file: str, content: str, sentence: str, folder: Path, validate: V
 def test_an_inventory_that_is_not_there(folder: Path, validate: Validate) -> None:
     shutil.rmtree(folder)
     assert validate(folder, "files") == [f"inventory is '{folder}'; allowed: a folder with hosts.yml, or a file, that is there"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"api_environment": "PASSWORD={{ vault_redis_admin }}"}, "api_environment is 'PASSWORD=(secret)'; allowed: a mapping"),
+        (
+            {"postgres_users": [{"name": "{{ vault_shop_app }}", "password": "shop_app"}]},
+            "postgres_users[0].name is '(secret)'; allowed: small",
+        ),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(values: dict[str, Any], sentence: str, folder: Path, validate: Validate) -> None:
+    change(folder, values)
+    told = validate(folder)
+    assert [line for line in told if line.startswith(sentence)] != [], told
+    assert SECRET not in "".join(told)
 
 
 def test_backups_of_a_group_that_is_empty(folder: Path, validate: Validate) -> None:
