@@ -177,7 +177,8 @@ class ActionModule(ActionBase):
             )
             found.append(Problem("host localhost", given, allowed, self.place_of_host("localhost")))
         for role in sorted(set(self.specs) - ON_EVERY_HOST):
-            if not self.groups.get(role):
+            # Workers alone take their names and source from the api's variables.
+            if not self.groups.get(role) and not (role == "api" and self.groups.get("celery_workers")):
                 found += self.set_for_nobody(role)
         for role, needed in (("api", "postgres"), ("nginx", "api"), ("pgbouncer", "postgres")):
             if self.groups.get(role) and not self.groups.get(needed):

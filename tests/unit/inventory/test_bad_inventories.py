@@ -201,3 +201,12 @@ def test_backups_of_a_group_that_is_empty(folder: Path, validate: Validate) -> N
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
     (told,) = validate(folder)
     assert told.startswith("backup_postgres_databases is set, but the group backup has no host; allowed: a host in the group backup")
+
+
+def test_workers_alone_take_their_names_from_the_apis_variables(folder: Path, validate: Validate) -> None:
+    hosts = folder / "hosts.yml"
+    before = hosts.read_text()
+    hosts.write_text(re.sub(r"(?ms)^    api:.*?(?=^    celery_workers:)", "", before))
+    assert [line for line in validate(folder) if "the group api has no host" in line] == []
+    hosts.write_text(re.sub(r"(?ms)^    (api|celery_workers):.*?(?=^    postgres:)", "", before))
+    assert [line for line in validate(folder) if "set, but the group api has no host" in line] != []
