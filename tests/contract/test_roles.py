@@ -155,3 +155,21 @@ def test_only_the_wiring_reads_the_inventory() -> None:
         if path.name != "wiring.yml" and re.search(BANNED["groups or hostvars"], re.sub(r"#.*", "", path.read_text())):
             readers.append(str(path.relative_to(ROOT)))
     assert readers == []
+
+
+# Inputs of the sum of all pools, which an environment hands to its application itself.
+ONLY_CHECKED = {"api_database_pool_size", "api_database_max_overflow"}
+
+
+@pytest.mark.parametrize("role", ROLES, ids=role_names())
+def test_every_input_reaches_the_host(role: Path) -> None:
+    """An input that only its documentation and its checks know changes nothing: `api_live_path` was one for a year."""
+    readers = [*role.glob("state/*.yml"), *role.glob("tasks/*.yml"), *role.glob("vars/*.yml"), *role.glob("templates/**/*.j2")]
+    text = "".join(path.read_text() for path in readers if path.is_file())
+    text += (ROOT / "playbooks/vars/wiring.yml").read_text() + (ROOT / "playbooks/bootstrap.yml").read_text()
+    defaults = read(role / "defaults/main.yml")
+    seen = {name for name in options(role) if re.search(rf"\b{name}\b", re.sub(rf"(?m)^\s*{name}:", "", text))}
+    # A default that another input is made of is read with it.
+    for _ in range(3):
+        seen |= {name for name in options(role) for other in seen if other in defaults and re.search(rf"\b{name}\b", str(defaults[other]))}
+    assert sorted(set(options(role)) - seen - ONLY_CHECKED) == []
