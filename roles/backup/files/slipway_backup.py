@@ -35,15 +35,22 @@ class BackupError(Exception):
     """Why there is no new backup."""
 
 
-def run(command: list[str], user: str | None = None, stdin: Path | None = None, stdout: Path | None = None) -> str:
-    """Run a command, as another user where wanted, and give its output; BackupError with its last words when it fails."""
+def run(
+    command: list[str], user: str | None = None, stdin: Path | None = None, stdout: Path | None = None, tolerated: tuple[int, ...] = ()
+) -> str:
+    """Run a command, as another user where wanted, and give its output; BackupError with its last words when it fails.
+
+    `tolerated`: exit codes that are a warning, which is printed."""
     with (stdin or NOTHING).open("rb") as source, (stdout or NOTHING).open("wb") as target:
         account: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
         done = subprocess.run(
             command, stdin=source, stdout=target if stdout else subprocess.PIPE, stderr=subprocess.PIPE, cwd="/", check=False, **account
         )
     if done.returncode:
-        raise BackupError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()[-2000:]}")
+        told = f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()[-2000:]}"
+        if done.returncode not in tolerated:
+            raise BackupError(told)
+        print(f"warning: {told}", file=sys.stderr)
     return (done.stdout or b"").decode()
 
 
@@ -91,7 +98,9 @@ def copy_redis(job: dict[str, Any], folder: Path) -> None:
 def pack_files(job: dict[str, Any], folder: Path) -> None:
     """The listed paths as one archive, read back to its end."""
     archive = folder / "files.tar.gz"
-    run(["tar", "--create", "--gzip", f"--file={archive}", "--directory=/", *(path.lstrip("/") for path in job["paths"])])
+    paths = [path.lstrip("/") for path in job["paths"]]
+    # 1: a file changed while it was read, as files in use do. Its archive is whole; 2 is an error.
+    run(["tar", "--create", "--gzip", f"--file={archive}", "--directory=/", *paths], tolerated=(1,))
     run(["tar", "--list", "--gzip", f"--file={archive}"])
 
 
@@ -109,6 +118,31 @@ def expired(names: list[str], keep_days: int, now: float) -> list[str]:
         return []
     oldest = time.strftime(STAMP, time.gmtime(now - keep_days * 86400))
     return [name for name in stamps(names)[:-1] if name < oldest]
+
+
+def make_room(job: dict[str, Any], store: Path, now: float) -> None:
+    """Where the disk has less room than the newest backup took, expired ones go first; BackupError when that is not enough.
+
+    With a copy elsewhere, only those go that are there too."""
+    names = [path.name for path in store.iterdir()]
+    kept = stamps(names)
+    if not kept:
+        return
+    needed = sum(path.stat().st_size for path in (store / kept[-1]).iterdir())
+    spare = expired(names, job["keep_days"], now)
+    if free_bytes(store) < needed and spare and job["remote"]["path"]:
+        spare = [name for name in spare if name in listed_elsewhere(job)]
+    for name in spare:
+        if free_bytes(store) >= needed:
+            return
+        shutil.rmtree(store / name)
+    if free_bytes(store) < needed:
+        raise BackupError(f"{store} has {free_bytes(store)} bytes free, and the last backup took {needed}: nothing was written")
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk of a folder."""
+    return shutil.disk_usage(folder).free
 
 
 def write_backup(job: dict[str, Any], store: Path) -> Path:
@@ -138,18 +172,31 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
+def rclone(*words: str) -> list[str]:
+    """A command of rclone with the job's credentials."""
+    return ["rclone", f"--config={CONFIGURATION / 'rclone.conf'}", *words]
+
+
+def place_elsewhere(job: dict[str, Any]) -> str:
+    """Where the job's backups are on the other side."""
+    return f"{job['remote']['path'].rstrip('/')}/{job['name']}"
+
+
+def listed_elsewhere(job: dict[str, Any]) -> list[str]:
+    """Names of the folders there."""
+    return [name.rstrip("/") for name in run(rclone("lsf", "--dirs-only", place_elsewhere(job))).split()]
+
+
 def copy_elsewhere(job: dict[str, Any], store: Path, backup: Path, now: float) -> None:
     """Copy the new backup and everything the other side lacks, compare, and prune there by the same rule."""
     remote = job["remote"]
     if not remote["path"]:
         return
-    rclone = ["rclone", f"--config={CONFIGURATION / 'rclone.conf'}"]
-    target = f"{remote['path'].rstrip('/')}/{job['name']}"
-    run([*rclone, "copy", "--immutable", f"--exclude={PARTIAL}*/**", str(store), target])
-    run([*rclone, "check", "--one-way", str(backup), f"{target}/{backup.name}"])
-    there = [name.rstrip("/") for name in run([*rclone, "lsf", "--dirs-only", target]).split()]
-    for name in expired(there, remote["keep_days"], now):
-        run([*rclone, "purge", f"{target}/{name}"])
+    target = place_elsewhere(job)
+    run(rclone("copy", "--immutable", f"--exclude={PARTIAL}*/**", str(store), target))
+    run(rclone("check", "--one-way", str(backup), f"{target}/{backup.name}"))
+    for name in expired(listed_elsewhere(job), remote["keep_days"], now):
+        run(rclone("purge", f"{target}/{name}"))
 
 
 def metrics(job: dict[str, Any], store: Path, started: float, code: int) -> None:
@@ -185,11 +232,13 @@ def main(name: str) -> int:
     with (Path("/run/lock") / f"slipway-backup-{name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
+            make_room(job, store, started)
             backup = write_backup(job, store)
-            for old in expired([path.name for path in store.iterdir()], job["keep_days"], started):
-                shutil.rmtree(store / old)
             print(f"{backup} is complete")
             copy_elsewhere(job, store, backup, started)
+            # Last: what is pruned here is either expired everywhere, or safe elsewhere.
+            for old in expired([path.name for path in store.iterdir()], job["keep_days"], started):
+                shutil.rmtree(store / old)
             code = 0
         except (BackupError, OSError) as error:
             print(f"backup {name} failed: {error}", file=sys.stderr)
