@@ -84,9 +84,9 @@ def test_elsewhere_is_the_same(host: Host) -> None:
 
 def test_old_ones_go_and_the_newest_stays(host: Host) -> None:
     for folder in (f"{STORE}/files", "/srv/offsite/files"):
-        host.check_output(
-            f"rm -rf {folder}/2* && mkdir -p {folder}/20200101T020000Z {folder}/20200102T020000Z && touch --date=2020-01-02 {folder}/20200102T020000Z/x"
-        )
+        host.check_output(f"rm -rf {folder}/2* && mkdir -p {folder}/20200101T020000Z {folder}/20200102T020000Z")
+        # One backup, here and elsewhere: the copy refuses what differs.
+        host.check_output(f"touch --date=2020-01-02 {folder}/20200102T020000Z/x")
     host.check_output(f"mkdir {STORE}/files/.partial-20200103T020000Z")
     assert back_up(host, "files") == 0
     assert len(kept(host, "files")) == 1
