@@ -23,11 +23,12 @@ SETUP: list[tuple[str, Json]] = [
 ACTIONS = {"gcp_sql_restore", "gcp_sql_import"}
 
 
-def examples() -> list[Json]:
+def examples(folder: Path) -> list[Json]:
+    """The tasks of every module's examples; what they keep beside their playbook is in `folder`."""
     tasks = []
     for file in sorted((ROOT / "plugins/modules").glob("gcp_*.py")):
         module = importlib.import_module(f"ansible_collections.slipway.stack.plugins.modules.{file.stem}")
-        for number, task in enumerate(yaml.safe_load(module.EXAMPLES)):
+        for number, task in enumerate(yaml.safe_load(module.EXAMPLES.replace("{{ playbook_dir }}", str(folder)))):
             tasks.append(task | {"name": f"{file.stem} {number}", "ignore_errors": True})
     return tasks
 
@@ -40,9 +41,9 @@ def test_examples_run_twice(google: GoogleServer, tmp_path: Path) -> None:
     backup = {"kind": "sql#backupRun", "id": "1700000000001", "instance": "mass-db", "type": "ON_DEMAND", "status": "SUCCESSFUL"}
     moment = {"enqueuedTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T00:01:00Z"}
     google.world.objects["sqladmin/projects/demo/instances/mass-db/backupRuns/1700000000001"] = backup | moment
-    first = play(google, tmp_path, examples(), token)
-    play(google, tmp_path, [task for task in examples() if first[task["name"]].result.get("failed")], token)
-    steps = play(google, tmp_path, examples(), token)
+    first = play(google, tmp_path, examples(tmp_path), token)
+    play(google, tmp_path, [task for task in examples(tmp_path) if first[task["name"]].result.get("failed")], token)
+    steps = play(google, tmp_path, examples(tmp_path), token)
     assert {name: step.result.get("msg") for name, step in steps.items() if step.result.get("failed")} == {}
     changed = {name.partition(" ")[0] for name, step in steps.items() if step.changed}
     assert changed == ACTIONS
