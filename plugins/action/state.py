@@ -20,7 +20,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible_collections.slipway.stack.plugins.module_utils.state import spec
 from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state, role_inputs
-from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import typed
+from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import options_of, typed
 
 MANAGED = "Managed by Ansible (slipway.stack): changes by hand are overwritten"
 MARK = "SLIPWAY-RESULT:"
@@ -134,7 +134,7 @@ class ActionModule(ActionBase):
         checked = variables.get("slipway_inventory_valid", False)
         if checked and not any(QUOTED.fullmatch(value) for value in quoted.values()):
             return variables
-        options = role_inputs.options(path)
+        options = options_of(path)
         if not checked:
             role_inputs.refuse_wrong(path, options, variables, self._templar, self._loader.get_basedir())
         return {**variables, **{name: typed(value, options[name].get("type", "str")) for name, value in quoted.items() if name in options}}

@@ -8,7 +8,6 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
@@ -33,15 +32,10 @@ SINGLE = {"postgres": "PostgreSQL", "redis": "Redis"}
 Spec = dict[str, dict[str, Any]]
 
 
-def load(path: Path) -> Any:
-    """A YAML file of the collection."""
-    return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
 def role_specs() -> dict[str, Spec]:
     """Role name to the options of its argument spec."""
     paths = sorted((COLLECTION / "roles").glob("*/meta/argument_specs.yml"))
-    return {path.parts[-3]: load(path)["argument_specs"]["main"].get("options", {}) for path in paths}
+    return {path.parts[-3]: arguments.options_of(path.parents[1]) for path in paths}
 
 
 def origin(name: Any) -> Any:
@@ -80,8 +74,8 @@ class ActionModule(ActionBase):
         self.contexts: dict[str, dict[str, Any]] = {}
         self.defaults: dict[str, dict[str, Any]] = {}
         self.specs = role_specs()
-        self.site: Spec = load(PLAYBOOKS / "vars" / "site_spec.yml")
-        self.derived = set(load(PLAYBOOKS / "vars" / "wiring.yml"))
+        self.site: Spec = arguments.load(PLAYBOOKS / "vars" / "site_spec.yml")
+        self.derived = set(arguments.load(PLAYBOOKS / "vars" / "wiring.yml"))
         self.checks = {role: checks.read(COLLECTION / "roles" / role / "meta" / "checks.yml") for role in self.specs}
         self.given = {host: self.inventory_variables(self.inventory.get_host(host)) for host in self.groups["all"]}
         if stage == "facts":
@@ -94,9 +88,7 @@ class ActionModule(ActionBase):
             sentences = list(dict.fromkeys(arguments.without_secrets(sentence, self.secrets()) for sentence in sentences))
         if not sentences:
             return {"changed": False, "ansible_facts": facts}
-        count = f"{len(sentences)} problem" + ("s" if len(sentences) > 1 else "")
-        message = f"The inventory has {count}; no host was touched.\n" + "\n".join(f"- {sentence}" for sentence in sentences)
-        return {"failed": True, "msg": message}
+        return {"failed": True, "msg": arguments.message("The inventory has", sentences, "no host was touched.")}
 
     def secrets(self) -> set[str]:
         """What the inventory holds as secrets: wherever one of them was put by mistake, a message does not show it."""
@@ -170,7 +162,7 @@ class ActionModule(ActionBase):
                         f"group {role}", given, f"one host: a second {what} would hold other data", self.place_of_host(self.groups[role][1])
                     )
                 )
-        if check.has_role("localhost", self.groups):
+        if table.has_role("localhost", self.groups):
             given = "in " + ", ".join(group for group, hosts in self.groups.items() if "localhost" in hosts and group in self.specs)
             allowed = (
                 "a name of its own, with ansible_host: 127.0.0.1 where it is this machine; localhost is Ansible's word for the controller"
@@ -218,7 +210,7 @@ class ActionModule(ActionBase):
 
     def wiring_table(self, variables: Mapping[str, Any]) -> tuple[Any, Any]:
         """Services and flows of this inventory: the base table, and what the inventory adds."""
-        base = load(PLAYBOOKS / "vars" / "wiring.yml")
+        base = arguments.load(PLAYBOOKS / "vars" / "wiring.yml")
         given = next(iter(self.given.values()), {})
         services, flows = dict(base["wiring_base_services"]), list(base["wiring_base_flows"])
         extra_services = self._resolved(given, "wiring_extra_services", variables)
@@ -352,7 +344,7 @@ class ActionModule(ActionBase):
         """What may stand there instead of a name that is not defined."""
         if "wiring" in reason or "has no attribute" in reason:
             return "variables that exist; wiring_endpoints has " + ", ".join(
-                sorted(load(PLAYBOOKS / "vars" / "wiring.yml")["wiring_base_services"])
+                sorted(arguments.load(PLAYBOOKS / "vars" / "wiring.yml")["wiring_base_services"])
             )
         return "variables that exist"
 

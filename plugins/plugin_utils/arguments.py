@@ -10,9 +10,13 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 Option = Mapping[str, Any]
 Spec = Mapping[str, Option]
@@ -46,6 +50,24 @@ class Problem:
         place = f" [{self.where}]" if self.where else ""
         hosts = f" ({', '.join(self.hosts)})" if self.hosts else ""
         return f"{self.variable} is {self.given}; allowed: {self.allowed}{place}{hosts}"
+
+
+@cache
+def load(path: Path) -> Any:
+    """A YAML file of the collection, read once; what comes back is shared and not to be changed."""
+    return yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def options_of(role: Path) -> dict[str, dict[str, Any]]:
+    """The options of a role's argument spec; `role` is its folder."""
+    found: dict[str, dict[str, Any]] = load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})
+    return found
+
+
+def message(what: str, sentences: Sequence[str], end: str) -> str:
+    """`what` N problems; `end`, and each of them on a line."""
+    count = f"{len(sentences)} problem" + ("s" if len(sentences) > 1 else "")
+    return "\n".join([f"{what} {count}; {end}", *(f"- {sentence}" for sentence in sentences)])
 
 
 def shown(value: Any, secret: bool) -> str:

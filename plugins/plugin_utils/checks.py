@@ -30,11 +30,18 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 from ansible.plugins.test.core import version_compare
 from ansible_collections.slipway.stack.plugins.module_utils.release import source as release_source
 from ansible_collections.slipway.stack.plugins.plugin_utils import kinds, known_names
-from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import Problem, has_secret, one_line, problems_of, shown
+from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import (
+    Problem,
+    has_secret,
+    load,
+    one_line,
+    options_of,
+    problems_of,
+    shown,
+)
 
 Checks = Mapping[str, Any]
 Spec = Mapping[str, Mapping[str, Any]]
@@ -51,7 +58,7 @@ def read(path: Path) -> Checks:
     """The checks of one file; a file that is not there has none."""
     if not path.exists():
         return {"values": {}, "relations": []}
-    content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    content = load(path) or {}
     unknown = set(content) - {"values", "relations"}
     if unknown:
         raise CheckError(f"{path}: unknown keys {', '.join(sorted(unknown))}; allowed: values, relations")
@@ -376,8 +383,7 @@ def of_role(role: Path, values: Mapping[str, Any], facts: Mapping[str, Any], bas
 
     `role`: its folder; `values`: its inputs, templated; `facts`: of the host, with `platform` and `host_addresses`.
     """
-    text = (role / "meta" / "argument_specs.yml").read_text()
-    spec = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["argument_specs"]["main"].get("options", {})
+    spec = options_of(role)
     here = read(role / "meta" / "checks.yml")
     found = [problem for name, value in values.items() for problem in problems_of(name, value, spec[name])]
     found += not_told(value_problems(here, values, spec), found)

@@ -50,11 +50,6 @@ def unknown_variables(names: Iterable[str], known: Iterable[str], foreign: Seque
     return problems
 
 
-def has_role(host: str, groups: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a host is in any group of its own."""
-    return any(host in hosts for group, hosts in groups.items() if group not in ("all", "ungrouped"))
-
-
 def unknown_groups(groups: Mapping[str, Sequence[str]], roles: Iterable[str], more: Iterable[str]) -> list[Problem]:
     """Groups whose name is nearly that of a role: their hosts would get nothing. Other groups are the user's own."""
     roles = sorted(set(roles))

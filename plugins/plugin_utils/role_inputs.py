@@ -7,17 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible_collections.slipway.stack.plugins.plugin_utils import arguments, checks, platform
-
-
-def options(role: Path) -> dict[str, dict[str, Any]]:
-    """The options of a role's argument spec."""
-    text = (role / "meta" / "argument_specs.yml").read_text()
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: dict[str, dict[str, Any]] = yaml.load(text, Loader=loader)["argument_specs"]["main"].get("options", {})
-    return found
 
 
 def refuse_wrong(role: Path, spec: Mapping[str, Any], variables: Mapping[str, Any], templar: Any, base: str) -> None:
@@ -42,6 +33,5 @@ def refuse_wrong(role: Path, spec: Mapping[str, Any], variables: Mapping[str, An
         known["host_addresses"] = [*facts.get("all_ipv4_addresses", []), *facts.get("all_ipv6_addresses", [])]
     found += checks.of_role(role, values, known, base)
     if found:
-        lines = [f"- {problem.sentence()}" for problem in found]
-        count = f"{len(lines)} problem" + ("s" if len(lines) > 1 else "")
-        raise AnsibleActionFail("\n".join([f"The inputs of the role {role.name} have {count}; nothing was changed.", *lines]))
+        sentences = [problem.sentence() for problem in found]
+        raise AnsibleActionFail(arguments.message(f"The inputs of the role {role.name} have", sentences, "nothing was changed."))

@@ -167,7 +167,7 @@ def problems_of(
     addresses: dict[str, str] = {}
     usable = {}
     for host in groups.get("all", []):
-        if host == "localhost" and hostvars[host].get("ansible_connection", "local") == "local" and not _has_role(host, groups):
+        if host == "localhost" and hostvars[host].get("ansible_connection", "local") == "local" and not has_role(host, groups):
             continue
         try:
             addresses[host] = address_of(host, hostvars[host])
@@ -193,7 +193,8 @@ def problems_of(
     return found
 
 
-def _has_role(host: str, groups: Mapping[str, Sequence[str]]) -> bool:
+def has_role(host: str, groups: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a host is in any group of its own."""
     return any(host in hosts for group, hosts in groups.items() if group not in ("all", "ungrouped"))
 
 
@@ -270,7 +271,7 @@ class Wiring:
     def members(self, group: str) -> list[str]:
         """Hosts of `group`, in the inventory's order; none when the inventory has no such group."""
         if group == "all":
-            return [host for host in self.groups.get("all", []) if host != "localhost" or _has_role(host, self.groups)]
+            return [host for host in self.groups.get("all", []) if host != "localhost" or has_role(host, self.groups)]
         return self.groups.get(group, [])
 
     def address(self, host: str) -> str:

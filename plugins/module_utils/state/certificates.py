@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from .files import OnDisk
+from . import files
 from .host import StepError, command
 
 TYPE_CHECKING = False
@@ -20,34 +20,18 @@ LONGEST_COMMON_NAME = 64
 def add_files(wanted: dict[str, Any]) -> None:
     """Two files for each pair: left alone where both are there, else new ones. Without openssl they stay empty until `complete`."""
     for want in wanted["certificates"]:
-        there = all(OnDisk(want[name]).kind == "file" for name in ("certificate", "key"))
+        there = all(files.OnDisk(want[name]).kind == "file" for name in ("certificate", "key"))
         pair = ("", "") if there else _make(want)
         for name, content, mode in zip(("certificate", "key"), pair, ("0644", want["mode"])):
-            wanted["files"].append(
-                {
-                    "path": want[name],
-                    "state": "present",
-                    "template": None,
-                    "variables": {},
-                    "content": content,
-                    "encoding": "utf-8",
-                    "source": None,
-                    "link": None,
-                    "owner": want["owner"],
-                    "group": want["group"],
-                    "mode": mode,
-                    "secret": name == "key",
-                    "force": not there,
-                    "validate": None,
-                }
-            )
+            owner = {"owner": want["owner"], "group": want["group"], "mode": mode}
+            wanted["files"].append(files.wanted(want[name], content=content, secret=name == "key", force=not there, **owner))
 
 
 def complete(wanted: dict[str, Any]) -> None:
     """Make the pairs that could not be made before this call installed openssl."""
-    files = {want["path"]: want for want in wanted["files"]}
+    by_path = {want["path"]: want for want in wanted["files"]}
     for want in wanted["certificates"]:
-        certificate, key = files[want["certificate"]], files[want["key"]]
+        certificate, key = by_path[want["certificate"]], by_path[want["key"]]
         if certificate["force"] and not certificate["content"]:
             certificate["content"], key["content"] = _make(want)
             if not certificate["content"]:

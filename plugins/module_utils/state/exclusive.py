@@ -8,6 +8,7 @@ import glob
 import os
 from fnmatch import fnmatchcase
 
+from . import files
 from .host import Running
 
 TYPE_CHECKING = False
@@ -78,22 +79,7 @@ def _active(asked: Running | None) -> list[str]:
 
 
 def _absent_file(path: str) -> dict[str, Any]:
-    return {
-        "path": path,
-        "state": "absent",
-        "template": None,
-        "variables": {},
-        "content": None,
-        "encoding": "utf-8",
-        "source": None,
-        "link": None,
-        "owner": "root",
-        "group": "root",
-        "mode": "0644",
-        "secret": not _readable_by_all(path),
-        "force": True,
-        "validate": None,
-    }
+    return files.wanted(path, state="absent", secret=not _readable_by_all(path))
 
 
 def _readable_by_all(path: str) -> bool:

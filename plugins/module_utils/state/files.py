@@ -39,6 +39,16 @@ class OnDisk:
             self.target = os.readlink(path)
 
 
+def wanted(path: str, **values: Any) -> dict[str, Any]:
+    """An item of `files` that the host itself adds to a call: complete, with the defaults of the arguments."""
+    item: dict[str, Any] = dict.fromkeys(("template", "content", "source", "link", "validate"))
+    item.update(
+        path=path, state="present", variables={}, encoding="utf-8", owner="root", group="root", mode="0644", secret=False, force=True
+    )
+    item.update(values)
+    return item
+
+
 def kind_of(want: dict[str, Any]) -> str:
     """absent, link or content."""
     return "absent" if want["state"] == "absent" else "link" if want["link"] is not None else "content"
