@@ -36,20 +36,29 @@ def test_broker_outage_restarts_no_worker_and_active_means_consuming(hosts: Host
 
 def test_new_release_lets_a_task_finish_and_restarts_every_worker(hosts: Hosts, converge: Converge, source: Path) -> None:
     (source / "version.txt").write_text("2\n")
+    tasks, shutdowns = {}, {}
+    log = "journalctl --no-pager --output=cat -u celery-worker@default.service"
+    for name, host in hosts.items():
+        shutdowns[name] = host.check_output(log).count("Warm shutdown")
+        tasks[name] = python(host, "task = jobs.hold.delay('/opt/jobs/go'); jobs.app.backend.client.blpop('held', 60); print(task.id)")
     finished: list[Run] = []
     deploying = threading.Thread(target=lambda: finished.append(converge(play="deploy.yml", jobs_path=str(source))))
     deploying.start()
-    tasks = {}
-    for name, host in hosts.items():  # the new release is built: the restart is near
-        host.check_output("timeout 120 sh -c 'until test $(ls /opt/jobs/releases/*/release.json | wc -l) = 2; do sleep 0.1; done'")
-        tasks[name] = python(host, "print(jobs.long.delay(12).id)")
+    try:
+        for name, host in hosts.items():  # the task ends when its worker has been told to stop, however long that takes
+            until = f"until test $({log} | grep -c 'Warm shutdown') -gt {shutdowns[name]}; do sleep 0.2; done"
+            host.check_output("timeout 280 sh -c %s", until)
+            host.check_output("touch /opt/jobs/go")
+    finally:
+        for host in hosts.values():
+            host.run("touch /opt/jobs/go")
     deploying.join()
     assert finished[0].code == 0, finished[0].output
     assert PASSWORD not in finished[0].output
     for name, host in hosts.items():
         assert python(host, f"r = jobs.app.AsyncResult('{tasks[name]}'); print(r.get(timeout=20), r.status)") == "1 SUCCESS"
-        log = host.check_output("journalctl --no-pager --output=cat -u celery-worker@default.service")
-        assert 0 < log.rindex("Warm shutdown") < log.index(f"Task long[{tasks[name]}] succeeded")
+        lines = host.check_output(log)
+        assert 0 < lines.rindex("Warm shutdown") < lines.index(f"Task hold[{tasks[name]}] succeeded")
         assert versions(host) == "2 2"
 
 

@@ -20,9 +20,12 @@ app.conf.update(
 )
 
 
-@app.task(name="long")
-def long(seconds: float) -> str:
-    time.sleep(seconds)
+@app.task(name="hold")
+def hold(path: str) -> str:
+    """Ends when there is such a file."""
+    app.backend.client.rpush("held", path)
+    while not Path(path).exists():
+        time.sleep(0.1)
     return VERSION
 
 
