@@ -53,7 +53,7 @@ def where(name: Any) -> str:
 
 
 class ActionModule(ActionBase):
-    """Fails with one message that lists every problem of the inventory.
+    """Fails on the play's first host with one message that lists every problem of the inventory.
 
     `stage`: files (the inventory's files, for a play without hosts), inventory (all that needs no facts), facts (the rest).
     """
@@ -70,6 +70,10 @@ class ActionModule(ActionBase):
         stage = self._task.args.get("stage", "inventory")
         if stage == "files":
             return self._answer([("", problem) for problem in self.file_problems()], {})
+        fact = "slipway_inventory_valid" if stage == "facts" else "slipway_inventory_checked"
+        # Not by `run_once`: since ansible-core 2.20 its facts are one object for all hosts, and what one learns later, all have.
+        if variables["inventory_hostname"] != variables["ansible_play_hosts"][0]:
+            return self._answer([], {fact: True})
         self.unresolved: set[str] = set()
         self.contexts: dict[str, dict[str, Any]] = {}
         self.defaults: dict[str, dict[str, Any]] = {}
@@ -79,8 +83,8 @@ class ActionModule(ActionBase):
         self.checks = {role: checks.read(COLLECTION / "roles" / role / "meta" / "checks.yml") for role in self.specs}
         self.given = {host: self.inventory_variables(self.inventory.get_host(host)) for host in self.groups["all"]}
         if stage == "facts":
-            return self._answer(self.problems_of_facts(variables), {"slipway_inventory_valid": True})
-        return self._answer(self.problems_of_inventory(variables), {"slipway_inventory_checked": True})
+            return self._answer(self.problems_of_facts(variables), {fact: True})
+        return self._answer(self.problems_of_inventory(variables), {fact: True})
 
     def _answer(self, found: list[tuple[str, Problem]], facts: dict[str, bool]) -> dict[str, Any]:
         sentences = [problem.sentence() for problem in check.merge(found)]

@@ -28,7 +28,6 @@ attributes:
 EXAMPLES = r"""
 - name: Check every variable of the inventory
   slipway.stack.validate_inventory:
-  run_once: true
 """
 
 RETURN = r"""

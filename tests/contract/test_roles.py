@@ -148,6 +148,29 @@ def test_what_the_wiring_derives_is_an_input_of_a_role() -> None:
     assert [name for name in WIRING if not name.startswith("wiring") and name not in known] == []
 
 
+# Two accounts, each with its own password, whose names happen to be the same.
+APART = {"prometheus"}
+
+
+def test_a_default_that_repeats_another_roles_input_is_derived() -> None:
+    """By its name (`monitoring_postgres_port`) or by a value that is no coincidence (a port, a path, an account)."""
+    owners: dict[str, list[str]] = {}
+    inputs = {name: role.name for role in ROLES for name in options(role)}
+    repeated = []
+    for role in ROLES:
+        for name, value in read(role / "defaults/main.yml").items():
+            if name in WIRING:
+                continue
+            if value and name.removeprefix(f"{role.name}_") in inputs:  # an empty list is a choice among the other's
+                repeated.append(name)
+            port = isinstance(value, int) and name.endswith("_port") and value
+            distinctive = isinstance(value, str) and (value.startswith("/") or name.endswith("_user")) and value
+            if (port or distinctive) and value not in APART:
+                owners.setdefault(str(value), []).append(name)
+    assert repeated == []
+    assert {value: names for value, names in owners.items() if len({inputs[name] for name in names}) > 1} == {}
+
+
 def test_only_the_wiring_reads_the_inventory() -> None:
     """DESIGN section 2: one reader of groups[] and hostvars[]."""
     readers = []
@@ -155,6 +178,12 @@ def test_only_the_wiring_reads_the_inventory() -> None:
         if path.name != "wiring.yml" and re.search(BANNED["groups or hostvars"], re.sub(r"#.*", "", path.read_text())):
             readers.append(str(path.relative_to(ROOT)))
     assert readers == []
+
+
+def test_nothing_runs_once() -> None:
+    """Since ansible-core 2.20, facts and registers of a `run_once` task are one object: what one host learns later, all have."""
+    files = [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/**/*.yml"), ROOT / "site.yml"]
+    assert [str(path.relative_to(ROOT)) for path in files if "run_once" in path.read_text()] == []
 
 
 # Inputs of the sum of all pools, which an environment hands to its application itself.

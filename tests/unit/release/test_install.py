@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -61,7 +62,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """colour 1.0 and 2.0, paint (which wants colour 1), and what a virtual environment is seeded with."""
     folder = tmp_path_factory.mktemp("index")
-    for bundled in (Path(ensurepip.__file__).parent / "_bundled").glob("*.whl"):
+    wheels = sysconfig.get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__file__).parent / "_bundled"  # Debian keeps them apart
+    for bundled in (found for name in ("pip", "setuptools") for found in Path(wheels).glob(f"{name}-*.whl")):
         (folder / bundled.name.split("-")[0]).mkdir()
         shutil.copy(bundled, folder / bundled.name.split("-")[0])
     wheel(folder, "wheel", "0.45.1")
