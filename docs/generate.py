@@ -89,6 +89,17 @@ def module_rows(options: dict[str, Any], depth: int = 0) -> list[str]:
     return lines
 
 
+def attribute_rows(own: dict[str, Any]) -> list[str]:
+    """What a module promises: its own attributes over those of the fragment that all Google modules share."""
+    text = (ROOT / "plugins/doc_fragments/gcp.py").read_text().split('r"""')[1].split('"""')[0]
+    shared = yaml.safe_load(text)["attributes"]
+    lines = []
+    for name, attribute in shared.items():
+        merged = attribute | own.get(name, {})
+        lines.append(f"| `{name}` | {merged['support']} | {plain(merged.get('details') or merged['description'])} |")
+    return lines
+
+
 def module_pages() -> dict[Path, str]:
     """A page for each Google Cloud module, from its own documentation, and the table of them all."""
     folder, found = ROOT / "docs/gcp/modules", {}
@@ -110,6 +121,8 @@ def module_pages() -> dict[Path, str]:
         )
         lines += ["Project, region and credentials are options of every module: see [authentication](../authentication.md).", ""]
         lines += ["| option | type | default | meaning |", "|---|---|---|---|", *module_rows(options), ""]
+        lines += ["## Attributes", "", "| attribute | support | meaning |", "|---|---|---|"]
+        lines += [*attribute_rows(about.get("attributes") or {}), ""]
         lines += [
             "## Examples",
             "",

@@ -56,6 +56,16 @@ options:
       - The pauses grow, are jittered, and never undercut Google's Retry-After.
     type: int
     default: 6
+attributes:
+  check_mode:
+    description: Can run in check mode and predict the result without changing anything.
+    support: full
+  diff_mode:
+    description: Returns what changed, or would change in check mode.
+    support: full
+  idempotent:
+    description: A second run with the same options, against an object that nobody else has changed, changes nothing.
+    support: full
 requirements:
   - google-auth
   - requests

@@ -13,6 +13,8 @@ description:
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  idempotent: {support: partial, details: Every run with O(force) builds.}
 options:
   image: {description: 'What to build, V(REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG).', type: str, required: true}
   directory: {description: Directory to build from., type: path}

@@ -12,6 +12,9 @@ description:
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  check_mode: {support: partial, details: Takes one reading and does not wait for more.}
+  diff_mode: {support: N/A, details: 'Changes nothing, so there is no difference to show.'}
 options:
   service: {description: The Cloud Run service., type: str, required: true}
   revision: {description: The revision that is on trial., type: str, required: true}

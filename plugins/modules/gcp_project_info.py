@@ -10,6 +10,8 @@ description: Reads a project. With O(number) it fails where another project answ
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  diff_mode: {support: N/A, details: 'Changes nothing, so there is no difference to show.'}
 options:
   number: {description: The project's number; any other one is refused., type: str}
 """

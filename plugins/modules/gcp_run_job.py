@@ -11,6 +11,8 @@ description:
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  idempotent: {support: partial, details: Every run with O(execute=always) runs the job.}
 options:
   name: {description: The job's name., type: str, required: true}
   state: {description: Whether the job exists., type: str, choices: [present, absent], default: present}

@@ -10,6 +10,8 @@ description: Says which revision serves, which came before it, and what each one
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  diff_mode: {support: N/A, details: 'Changes nothing, so there is no difference to show.'}
 options:
   name: {description: The service's name., type: str, required: true}
 """

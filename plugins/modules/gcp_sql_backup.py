@@ -12,6 +12,8 @@ description:
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  idempotent: {support: partial, details: 'A backup is made whenever the newest is older than O(max_age).'}
 options:
   instance: {description: The instance., type: str, required: true}
   max_age:

@@ -10,6 +10,8 @@ description: Writes a dump into a bucket. Where the object exists already, nothi
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  idempotent: {support: partial, details: Every run with O(overwrite) exports.}
 options:
   instance: {description: The instance., type: str, required: true}
   uri:

@@ -10,6 +10,8 @@ description: Runs a dump into a database. Each run imports again; what is in the
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  idempotent: {support: none, details: Every run imports.}
 options:
   instance: {description: The instance., type: str, required: true}
   uri: {description: 'Where from, C(gs://BUCKET/OBJECT).', type: str, required: true}

@@ -12,6 +12,8 @@ description:
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  idempotent: {support: none, details: Every run restores.}
 options:
   instance: {description: The instance that is overwritten., type: str, required: true}
   backup_id: {description: 'The backup, from M(slipway.stack.gcp_sql_backup).', type: str, required: true}

@@ -12,6 +12,8 @@ description:
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
+attributes:
+  idempotent: {support: partial, details: Every run with O(update_password=always) sends the password.}
 options:
   name:
     description: The user. An IAM service account on PostgreSQL goes without C(.gserviceaccount.com).

@@ -44,6 +44,9 @@ attributes:
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in check_mode), when in diff mode
     support: full
+  idempotent:
+    description: A second run with the same options, on a host that nobody else has changed, changes nothing.
+    support: full
 seealso:
   - module: slipway.stack.state
 """

@@ -23,6 +23,9 @@ attributes:
   diff_mode:
     support: full
     description: Lists what each step does, without secrets.
+  idempotent:
+    description: A second run with the same options, on a host that nobody else has changed, changes nothing.
+    support: full
 options:
   port:
     description: Port of the server. It names the socket.

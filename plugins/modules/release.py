@@ -194,6 +194,9 @@ attributes:
   diff_mode:
     description: Shows which releases come and go.
     support: full
+  idempotent:
+    description: A second run with the same options, on a host that nobody else has changed, changes nothing.
+    support: full
 requirements:
   - python3-venv on the host
   - git on the controller, for V(source.type=git)

@@ -521,6 +521,9 @@ attributes:
   async:
     description: Supports being used with the C(async) keyword
     support: full
+  idempotent:
+    description: A second run with the same options, on a host that nobody else has changed, changes nothing.
+    support: full
 seealso:
   - module: ansible.builtin.template
   - module: ansible.builtin.systemd_service

@@ -21,8 +21,12 @@ attributes:
     support: full
     description: It only reads.
   diff_mode:
-    support: none
-    description: It changes nothing.
+    support: N/A
+    description: Would show what changed.
+    details: Changes nothing, so there is no difference to show.
+  idempotent:
+    description: A second run with the same options, on a host that nobody else has changed, changes nothing.
+    support: full
 """
 
 EXAMPLES = r"""
