@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from slipway import demo, engine, image, lab, scenario, secret_file
+from slipway import checkout, demo, engine, image, lab, new, scenario, secret_file
 from slipway.errors import SlipwayError
 
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse gives it no public name
@@ -30,6 +30,12 @@ def parser() -> argparse.ArgumentParser:
     show.set_defaults(run=lambda _: demo.run())
 
     _lab_commands(commands)
+
+    made = commands.add_parser("new", help="write the skeleton of a new part")
+    kinds = made.add_subparsers(required=True, metavar="KIND")
+    role = kinds.add_parser("role", help="a role with its Molecule scenario, which passes the contract tests")
+    role.add_argument("name")
+    role.set_defaults(run=lambda chosen: print(new.role(checkout.root(), chosen.name)))
 
     secret = commands.add_parser("secrets", help="make the secrets of an inventory")
     actions = secret.add_subparsers(required=True, metavar="ACTION")
