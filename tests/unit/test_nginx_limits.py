@@ -16,8 +16,11 @@ def rate_and_burst(per_hour: int) -> tuple[int, int]:
     variables = loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True)
     templar = Templar(loader, {**variables, "nginx_rate_limit_per_hour": per_hour})
     found = []
-    for name, pattern in (("10-limits", r"zone=hour:10m rate=(\{\{.*?\}\})r/m"), ("30-site", r"zone=hour burst=(\{\{.*?\}\})")):
-        text = (ROLE / f"templates/etc/nginx/conf.d/{name}.conf.j2").read_text()
+    for name, pattern in (
+        ("conf.d/10-limits", r"zone=hour:10m rate=(\{\{.*?\}\})r/m"),
+        ("snippets/site", r"zone=hour burst=(\{\{.*?\}\})"),
+    ):
+        text = (ROLE / f"templates/etc/nginx/{name}.conf.j2").read_text()
         (expression,) = re.findall(pattern, text)
         found.append(int(templar.template(trust_as_template(expression))))
     return found[0], found[1]

@@ -132,6 +132,18 @@ def test_a_client_is_limited_and_nobody_else(host: Host) -> None:
     assert {answer.status for answer in ask_often(host, 12, "/", client=INTERNAL)} == {200}
 
 
+def test_what_a_page_brings_along_is_not_counted(host: Host) -> None:
+    client = next(CLIENTS)
+    assert {answer.status for answer in ask_often(host, 12, "/static/page.css", client=client)} == {200}
+    assert ask(host, "/statics", client=client).status == 200
+
+
+def test_nobody_but_a_trusted_proxy_says_that_a_client_came_by_https(host: Host) -> None:
+    for client in (next(CLIENTS), INTERNAL):
+        answer = ask(host, f"http://{NAME}/", "--header", "X-Forwarded-Proto: https", client=client)
+        assert (answer.status, answer.header("location")) == (308, f"https://{NAME}/")
+
+
 def test_too_large_a_body_is_refused(host: Host) -> None:
     assert ask(host, "/", "--data", "x" * 9_000).json["body"] == 9_000
     answer = ask(host, "/", "--data", "x" * 11_000)

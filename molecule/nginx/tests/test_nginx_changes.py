@@ -46,6 +46,20 @@ def test_changed_values_reach_the_running_process(hosts: Hosts, converge: Conver
             time.sleep(0.2)
         assert seen(host, *claim, client=proxy)["x-forwarded-for"] == "203.0.113.7"
         assert seen(host, *claim, client=stranger)["x-forwarded-for"] == stranger
+        # TLS ended before: no redirect, and the application knows; a stranger is sent to HTTPS.
+        over = ("--header", "X-Forwarded-Proto: https")
+        answer = ask(host, f"http://{NAME}/orders", *over, client=proxy)
+        assert (answer.status, answer.header("strict-transport-security")) == (200, "max-age=63072000; includeSubDomains")
+        told = {name.lower(): value for name, value in answer.json["headers"].items()}
+        assert (told["x-forwarded-proto"], told["x-forwarded-port"]) == ("https", "443")
+        assert ask(host, f"http://{NAME}/metrics", *over, *claim, client=proxy).status == 404
+        for answer in (ask(host, f"http://{NAME}/orders", *over, client=stranger), ask(host, f"http://{NAME}/orders", client=proxy)):
+            assert (answer.status, answer.header("location")) == (308, f"https://{NAME}/orders")
+            assert "strict-transport-security" not in answer.headers
+        # The client came by HTTP, though the balancer speaks TLS to us.
+        assert ask(host, "/orders", "--header", "X-Forwarded-Proto: http", client=proxy).status == 308
+        assert ask(host, f"http://{INTERNAL}/health", name="balancer.example", client=proxy).status == 200
+        assert ask(host, f"http://{INTERNAL}/health", name="balancer.example", client=stranger).status == 421
     assert processes(hosts) == before
 
 
