@@ -1,4 +1,4 @@
-# Copyright: Slipway contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Controller side of slipway.stack.state: check, render, and send everything to the host in one call."""
 
@@ -36,6 +36,7 @@ MODULES = (
     "overlay",
     "validators",
     "probe",
+    "commands",
     "certificates",
     "exclusive",
     "secrets",

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: Slipway contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 description:
   - One task carries the whole wanted state of one role to the host, in one round trip, and reports item by item what changed and why.
-  - "The sections are applied in a fixed order, whatever the order in the task: O(packages), O(groups), O(users), O(directories),
-    O(certificates), O(files), O(validate), O(units)."
+  - "The sections are applied in a fixed order, whatever the order in the task: O(packages), O(groups), O(users), O(commands),
+    O(directories), O(certificates), O(files), O(validate), O(units)."
   - "B(Transaction.) All candidates for O(files) are written beside their destinations and judged by their validators before the first is
     moved into place. Validators run where they see all candidates at their real paths, and nobody else does. When a validator refuses, a
     unit
     does not start, or its O(units[].ready) probe gets no answer in time, the earlier files are put back, the units that this call has
     touched
     run with them again (a unit that did not run before is stopped), and the task fails with the reason and the last lines of the unit's
-    journal. Packages and accounts are not taken back."
+    journal. Packages, accounts and what O(commands) made are not taken back."
   - "B(The running process is the truth.) A unit is restarted when a path in its O(units[].restart_on) is newer than its running process,
     not only when this call wrote it. A run that was killed between writing and restarting is healed by the next one. The same holds for
     C(systemctl daemon-reload)."
@@ -145,6 +145,33 @@ options:
         type: str
         choices: [present, absent]
         default: present
+  commands:
+    description:
+      - What only a program of the host can make, once, such as a host key or a database cluster. It runs where its
+        O(commands[].creates) is missing, after packages and accounts and before files, with C(LC_ALL=C.UTF-8); it is not put back.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      when:
+        description: Leave the item out unless this condition holds, or all of a list of conditions.
+        type: raw
+      each:
+        description: A list, or an expression that gives one. The item stands once for each entry.
+        type: raw
+      as:
+        description: The name by which the item knows the entry of O(commands[].each), V(item) by default.
+        type: str
+      argv:
+        description: The program and its arguments; no shell.
+        type: list
+        elements: str
+        required: true
+      creates:
+        description:
+          - Absolute path that the program makes last. Where it is, the program does not run; where it is not there afterwards, it failed.
+        type: str
+        required: true
   directories:
     description: Directories. Missing parents are made with owner root and mode 0755.
     type: list

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A role's desired state as plain data: `when` and `each` of every item are answered here, before anything travels.
 
@@ -16,7 +17,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-SECTIONS = ("packages", "groups", "users", "directories", "certificates", "files", "validate", "units")
+SECTIONS = ("packages", "groups", "users", "commands", "directories", "certificates", "files", "validate", "units")
 DEFAULT_NAME = "item"
 
 State = dict[str, Any]

@@ -107,3 +107,31 @@ def test_mistakes_are_named(hosts: Hosts, converge: Converge) -> None:
         done = converge("--check", **variables)
         assert done.failed == set(hosts)
         assert done.missing(*words) == [], done.output
+
+
+def test_a_creation_that_was_killed_is_begun_again(hosts: Hosts, converge: Converge) -> None:
+    """Half of a data directory and of its configuration, as initdb leaves them at a SIGKILL."""
+    for name, host in hosts.items():
+        version = VERSIONS[name][0]
+        proof = f"/var/lib/slipway/postgres-{version}-main"
+        host.check_output(
+            f"pg_dropcluster --stop {version} main && mkdir -p /var/lib/postgresql/{version}/main/base /etc/postgresql/{version}/main"
+            f" && echo {version} > /var/lib/postgresql/{version}/main/PG_VERSION && mv {proof} {proof}.begun"
+        )
+    done = converge()
+    assert done.code == 0, done.output
+    assert asked(hosts, "select datcollate from pg_database where datname = 'shop'") == everywhere(hosts, "C.UTF-8")
+    assert {host.run("ls /var/lib/slipway/postgres-*.begun").rc for host in hosts.values()} == {2}
+
+
+def test_a_cluster_that_served_is_never_begun_again(hosts: Hosts, converge: Converge) -> None:
+    for name, host in hosts.items():
+        proof = f"/var/lib/slipway/postgres-{VERSIONS[name][0]}-main"
+        host.check_output(f"mv {proof} {proof}.begun")
+    done = converge()
+    assert done.failed == set(hosts)
+    assert done.missing("a server has run on it since", "look at it, then remove /var/lib/slipway/postgres-") == []
+    for name, host in hosts.items():
+        assert query(host, "select count(*) from pg_database where datname = 'shop'") == "1"
+        proof = f"/var/lib/slipway/postgres-{VERSIONS[name][0]}-main"
+        host.check_output(f"mv {proof}.begun {proof}")

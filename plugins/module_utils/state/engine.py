@@ -1,4 +1,4 @@
-# Copyright: Slipway contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One call: predict what changes, and outside check mode make it so, or put everything back."""
 
@@ -14,6 +14,10 @@ from .prediction import Prediction
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
+
+
+LASTING = ("packages", "groups", "users", "commands")
+"""Sections that are not put back when a later one fails."""
 
 
 class Engine:
@@ -85,7 +89,7 @@ class Engine:
     def judge_in_check_mode(self) -> None:
         if os.getuid() != 0 or not self.prediction.changing:
             return
-        missing = [item["name"] for item in self.prediction.items if item["changed"] and item["section"] in ("packages", "groups", "users")]
+        missing = [item["name"] for item in self.prediction.items if item["changed"] and item["section"] in LASTING]
         wants = [want for want in self.want["directories"] + self.want["files"] if want["path"] in self.prediction.changing]
         self.validation(self.prediction.changing).in_check_mode(wants, f"{', '.join(missing)} are not there yet" if missing else "")
 
@@ -119,16 +123,20 @@ class Engine:
                 journal.forget(set())
 
     def apply(self) -> None:
-        self.lasting = any(item["changed"] and item["section"] in ("packages", "groups", "users") for item in self.prediction.items)
+        self.lasting = any(item["changed"] and item["section"] in LASTING for item in self.prediction.items)
         self.result["packages_installed"] = packages.apply(self.want["packages"], self.want["cache_valid_time"], self.deadline)
-        if self.want["certificates"]:
-            from . import certificates
-
-            certificates.complete(self.want)
         for want in self.want["groups"]:
             accounts.apply_group(want, self.deadline)
         for want in self.want["users"]:
             accounts.apply_user(want, self.deadline)
+        if self.want["commands"]:
+            from . import commands
+
+            commands.apply(self.want["commands"], self.deadline)
+        if self.want["certificates"]:
+            from . import certificates
+
+            certificates.complete(self.want)
         self.transaction.begin()
         try:
             self.apply_directories()

@@ -1,4 +1,4 @@
-# Copyright: Slipway contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What is on the host beyond what was declared, where a call says that it declares everything: such things go."""
 

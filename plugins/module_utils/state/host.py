@@ -1,4 +1,4 @@
-# Copyright: Slipway contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What every section needs from the host: commands with a deadline, atomic writes, one lock."""
 

@@ -1,4 +1,4 @@
-# Copyright: Slipway contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What one call would change on the host as it is now. Check mode reports this and stops; the real run reports the same."""
 
@@ -50,6 +50,7 @@ class Prediction:
         paths = self._paths()  # while the two programs run
         self._packages(asked_packages)
         self._accounts()
+        self._commands()
         for section, want, have, reasons in paths:
             action = "remove" if want["state"] == "absent" else "create" if have.kind == "none" else "update"
             self.report(section, want["path"], reasons, action)
@@ -72,6 +73,13 @@ class Prediction:
             self.report(kind + "s", want["name"], [reason] if reason else [], action)
             if reason:
                 self.show(f"{kind} {want['name']}", reason, action)
+
+    def _commands(self) -> None:
+        for want in self.want["commands"]:
+            there = files.OnDisk(want["creates"]).kind != "none"
+            self.report("commands", want["creates"], [] if there else ["missing"], "create")
+            if not there:
+                self.show("command " + " ".join(want["argv"]), "", want["creates"])
 
     def _paths(self) -> list[tuple[str, dict[str, Any], files.OnDisk, list[str]]]:
         found = []

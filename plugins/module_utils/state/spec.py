@@ -1,4 +1,4 @@
-# Copyright: Slipway contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The module's arguments: one table for Ansible's own checker, for the documentation test, and for our clearer errors."""
 
@@ -82,6 +82,16 @@ ARGUMENT_SPEC: dict[str, Any] = {
             "create_home": {"type": "bool"},
             "password": {"type": "str", "no_log": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    },
+    "commands": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            **ITEM_KEYS,
+            "argv": {"type": "list", "elements": "str", "required": True},
+            "creates": {"type": "str", "required": True},
         },
     },
     "directories": {
@@ -288,6 +298,7 @@ def _check_meaning(result: dict[str, Any], problems: list[str], origins: tuple[s
         ("packages", "name"),
         ("groups", "name"),
         ("users", "name"),
+        ("commands", "creates"),
         ("directories", "path"),
         ("files", "path"),
         ("units", "name"),
@@ -299,6 +310,10 @@ def _check_meaning(result: dict[str, Any], problems: list[str], origins: tuple[s
             if item[key] in seen:
                 problems.append(f"{section}: '{item[key]}' is listed twice")
             seen.add(item[key])
+    for item in result["commands"]:
+        if not item["argv"]:
+            problems.append(f"commands ({item['creates']}): argv is empty; allowed: a program and its arguments")
+        _check_path({"path": item["creates"], "mode": "0644"}, problems)
     for item in result["directories"] + result["files"]:
         _check_path(item, problems)
     for item in result["directories"]:
