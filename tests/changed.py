@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # Seconds, not minutes, and nearly every mistake: they always run.
-ALWAYS = ["lint/mypy", "lint/ruff", "lint/ruff-format", "lint/yamllint", "unit/unit", "contract/contract"]
+ALWAYS = ["lint/mypy", "lint/ruff", "lint/ruff-format", "lint/shellcheck", "lint/yamllint", "unit/unit", "contract/contract"]
 EVERYTHING = ["*"]
 # Pattern of a path -> jobs, `layer/name` or `layer/*`; {role} is the part of the path of that name.
 AFFECTS: list[tuple[str, list[str]]] = [

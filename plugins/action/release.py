@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Controller half of slipway.stack.release: reads the source, and sends it only to hosts that lack the release."""
 
 from __future__ import annotations

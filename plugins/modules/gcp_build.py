@@ -19,10 +19,12 @@ options:
   image: {description: 'What to build, V(REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG).', type: str, required: true}
   directory: {description: Directory to build from., type: path}
   exclude:
-    description: What of it is not sent, by path or by name.
+    description:
+      - What of it is not sent, in the patterns of C(.gitignore), beside what its own C(.gcloudignore) names.
+      - Version control, environments, caches and C(.env) files (of any name, such as C(.env.production)) are never sent.
     type: list
     elements: str
-    default: [.git, .venv, __pycache__, node_modules, '*.pyc', .env]
+    default: []
   source: {description: 'Archive to build from, C(gs://BUCKET/OBJECT.tgz), in place of O(directory).', type: str}
   source_bucket: {description: Bucket for the packed directory. C(PROJECT_cloudbuild) if left out., type: str}
   dockerfile: {description: Path of the Dockerfile., type: str, default: Dockerfile}
@@ -58,16 +60,14 @@ resource: {description: The image's tag, type: dict, returned: always}
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}
 """
 
-import fnmatch
 import gzip
 import hashlib
-import io
 import re
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.slipway.stack.plugins.module_utils import source_tree
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, LostConnectionError, Write, path_of
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import enabled_later
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import argument_spec, duration, start
@@ -85,19 +85,14 @@ def tag_path(image: str) -> str:
 
 
 def pack(directory: Path, exclude: list[str]) -> bytes:
-    """The same bytes for the same content: sorted, without owners and times."""
-    raw = io.BytesIO()
-    with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-        for file in sorted(directory.rglob("*")):
-            name = file.relative_to(directory)
-            if any(fnmatch.fnmatch(part, pattern) for pattern in exclude for part in (*name.parts, str(name))):
-                continue
-            entry = archive.gettarinfo(str(file), str(name))
-            entry.mtime = entry.uid = entry.gid = 0
-            entry.uname = entry.gname = ""
-            entry.mode = 0o755 if entry.mode & 0o100 else 0o644
-            archive.addfile(entry, io.BytesIO(file.read_bytes()) if entry.isfile() else None)
-    return raw.getvalue()
+    """The same bytes for the same content: without what O(exclude) and the folder's own .gcloudignore name."""
+    ignored = directory / ".gcloudignore"
+    patterns = [*(ignored.read_text().splitlines() if ignored.is_file() else []), *exclude]
+    for number, line in enumerate(patterns):
+        if line.startswith("#!include:"):
+            included = directory / line.removeprefix("#!include:").strip()
+            patterns[number : number + 1] = included.read_text().splitlines() if included.is_file() else []
+    return gzip.compress(source_tree.archive(directory, patterns), mtime=0)
 
 
 def existing(client: Client, path: str, api: str, check_mode: bool) -> dict[str, Any] | None:
@@ -152,7 +147,7 @@ def main() -> None:
                 live = client.get("artifactregistry", path)
     except LostConnectionError as error:
         module.fail_json(msg=f"{error}. The build may have begun: look at it before you run this again.")
-    except (GcpError, OSError) as error:
+    except (GcpError, source_tree.TreeError, OSError) as error:
         module.fail_json(msg=str(error))
     unknown = live is None or (module.check_mode and params["force"])
     digest = None if unknown else live["version"].rpartition("/")[2]

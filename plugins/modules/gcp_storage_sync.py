@@ -27,7 +27,7 @@ options:
   chunk_mebibytes: {description: Files above this size go in chunks of it., type: int, default: 8}
   progress_file: {description: 'File that always says how far it is, for watching a long run.', type: path}
 requirements:
-  - google-crc32c, optional, for checksums at full speed
+  - google-crc32c
 """
 
 EXAMPLES = r"""

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: Slipway maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """slipway.stack.release: builds one release of a Python application beside the running one."""
 

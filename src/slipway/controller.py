@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the controller needs to reach its package sources, for its lab hosts to need the same.
 
 In a company, TLS is often re-signed by a proxy with its own certificate authority, and packages come from mirrors. This

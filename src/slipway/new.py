@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """`slipway new role NAME`: the files of a role that passes the contract tests, to be filled with what the role is about."""
 
 import re

@@ -81,3 +81,29 @@ def test_every_playbook_of_site_refuses_bad_input_first() -> None:
     assert imported == ["validate.yml", *playbooks]
     first = {name: yaml.safe_load((ROOT / "playbooks" / name).read_text())[0].get("ansible.builtin.import_playbook") for name in playbooks}
     assert first == dict.fromkeys(playbooks, "validate.yml")
+
+
+def test_every_source_file_names_its_licence_in_one_form() -> None:
+    licence = [
+        "# SPDX-License-Identifier: GPL-3.0-or-later",
+        "# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)",
+    ]
+    wrong = []
+    for path in [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "src").rglob("*.py")]:
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("#!")]
+        if lines and lines[:2] != licence:
+            wrong.append(str(path.relative_to(ROOT)))
+    assert wrong == []
+
+
+def test_the_fragments_of_the_changelog_can_be_read() -> None:
+    done = subprocess.run([str(BIN / "antsibull-changelog"), "lint"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert list((ROOT / "changelogs/fragments").glob("*.yml"))
+
+
+def test_the_archive_ships_these_folders_and_no_others(archive: Path) -> None:
+    with tarfile.open(archive) as built:
+        tops = {name.split("/")[0] for name in built.getnames()}
+    files = {"CHANGELOG.md", "COPYING", "FILES.json", "MANIFEST.json", "README.md", "SECURITY.md", "requirements.yml", "site.yml"}
+    assert tops == files | {"changelogs", "docs", "inventories", "meta", "playbooks", "plugins", "roles"}

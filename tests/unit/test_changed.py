@@ -8,7 +8,7 @@ import pytest
 from tests import changed
 
 ROOT = Path(__file__).resolve().parents[2]
-ALWAYS = {"lint/mypy", "lint/ruff", "lint/ruff-format", "lint/yamllint", "unit/unit", "contract/contract"}
+ALWAYS = {"lint/mypy", "lint/ruff", "lint/ruff-format", "lint/shellcheck", "lint/yamllint", "unit/unit", "contract/contract"}
 
 
 @pytest.mark.parametrize(

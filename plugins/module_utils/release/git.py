@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A git repository as the controller reads it. Credentials in its address stay out of arguments, messages and files."""
 
 from __future__ import annotations

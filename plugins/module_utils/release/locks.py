@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What decides the versions of a release: the lock of uv, poetry or pdm, a file of pinned requirements, or nothing."""
 
 from __future__ import annotations

@@ -1,18 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The controller's half of a release: what the source is, and the archive that travels to the host."""
 
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import gzip
 import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ansible_collections.slipway.stack.plugins.module_utils import source_tree
 from ansible_collections.slipway.stack.plugins.module_utils.release import locks
 from ansible_collections.slipway.stack.plugins.module_utils.release.git import (
     GitError,
@@ -22,11 +24,6 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.git import (
     working_tree_version,
 )
 
-# Secrets of a developer (.env), version control, environments and caches have no place on a server.
-ALWAYS_EXCLUDED = (
-    ".git", ".hg", ".svn", ".env", ".env.*", ".venv", "venv", "node_modules", "__pycache__", "*.py[co]",
-    ".pytest_cache", ".mypy_cache", ".ruff_cache", ".tox", ".coverage", "*.egg-info", ".DS_Store",
-)  # fmt: skip
 PINNED = re.compile(r"^[A-Za-z0-9][\w.-]*(\[[\w,. -]+\])?==[\w.!+-]+$")
 # Build backends that ask version control for the version, which does not travel.
 VERSION_FROM_GIT = re.compile(rb"setuptools[_-]scm|hatch-vcs|uv-dynamic-versioning|\[tool\.pdm\.version\]\s+source\s*=\s*.scm")
@@ -169,51 +166,11 @@ def _asks_for_version(archive: bytes, member: str) -> bool:
     return False
 
 
-def excluded(relative: str, patterns: Sequence[str]) -> bool:
-    """Whether a path is left out: a pattern with a slash means the path from the root, else any part of it."""
-    path = "/" + relative
-    for raw in patterns:
-        pattern = raw.rstrip("/")
-        if "/" in pattern:
-            anchored = "/" + pattern.lstrip("/")
-            if fnmatch.fnmatchcase(path, anchored) or fnmatch.fnmatchcase(path, anchored + "/*"):
-                return True
-        elif any(fnmatch.fnmatchcase(part, pattern) for part in relative.split("/")):
-            return True
-    return False
-
-
-def _tree(root: Path, patterns: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root).as_posix()
-        if excluded(relative, patterns):
-            continue
-        if path.is_symlink():
-            target = (path.parent / path.readlink()).resolve()
-            if path.readlink().is_absolute() or not target.is_relative_to(root.resolve()):
-                raise SourceError(f"source.path: the link {path} points outside of the tree; exclude it or make it relative")
-        elif not (path.is_file() or path.is_dir()):
-            continue
-        yield relative, path
-
-
 def _tree_archive(root: Path, patterns: Sequence[str]) -> bytes:
-    """The tree as tar without times, owners and stray permissions: equal content gives equal bytes."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for relative, path in _tree(root, patterns):
-            entry = tarfile.TarInfo(relative)
-            if path.is_symlink():
-                entry.type, entry.linkname = tarfile.SYMTYPE, str(path.readlink())
-                archive.addfile(entry)
-            elif path.is_dir():
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-                archive.addfile(entry)
-            else:
-                content = path.read_bytes()
-                entry.size, entry.mode = len(content), 0o755 if path.stat().st_mode & 0o100 else 0o644
-                archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    try:
+        return bytes(source_tree.archive(root, patterns))
+    except source_tree.TreeError as error:
+        raise SourceError(f"source.path: {error}") from None
 
 
 def _subdirectory(source: Mapping[str, object]) -> str:
@@ -224,7 +181,7 @@ def _excludes(source: Mapping[str, object]) -> list[str]:
     extra = source.get("exclude") or []
     if not isinstance(extra, Sequence) or isinstance(extra, str):
         raise SourceError(f"source.exclude: {extra!r} is not a list of patterns")
-    return [*ALWAYS_EXCLUDED, *(str(pattern) for pattern in extra)]
+    return [str(pattern) for pattern in extra]
 
 
 def _requirements(source: Mapping[str, object], base: Path) -> str:

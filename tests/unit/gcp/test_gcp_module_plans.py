@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import datetime
+import io
+import tarfile
 from typing import Any
 
 import pytest
@@ -214,6 +216,15 @@ def test_packing_is_reproducible(tmp_path: Any) -> None:
     first, second = (gcp_build.pack(tmp_path / place, []) for place in ("one", "two"))
     assert first == second
     assert gcp_build.pack(tmp_path / "one", ["b"]) != first
+
+
+def test_a_gcloudignore_counts_and_no_env_file_is_sent(tmp_path: Any) -> None:
+    for name in ("Dockerfile", ".env.production", "notes.txt", "big.bin", "kept.bin"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / ".gitignore").write_text("*.bin\n!kept.bin\n")
+    (tmp_path / ".gcloudignore").write_text(".gcloudignore\n#!include:.gitignore\n.gitignore\n")
+    with tarfile.open(fileobj=io.BytesIO(gcp_build.pack(tmp_path, ["notes.txt"]))) as tar:
+        assert tar.getnames() == ["Dockerfile", "kept.bin"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.git import G
 from ansible_collections.slipway.stack.plugins.module_utils.release.source import (
     SourceError,
     described,
-    excluded,
     packed,
     public,
 )
@@ -41,23 +40,6 @@ def tree(tmp_path: Path) -> Path:
 
 def digest(root: Path, **source: object) -> str:
     return described({"type": "directory", "path": str(root), **source}, root, CACHE).digest
-
-
-@pytest.mark.parametrize(
-    ("path", "patterns", "expected"),
-    [
-        ("a/.git/config", [".git"], True),
-        ("a/b.pyc", ["*.py[co]"], True),
-        ("a/b.py", ["*.py[co]"], False),
-        ("tests/test_a.py", ["tests/"], True),
-        ("a/tests/test_a.py", ["/tests"], False),
-        ("tests/test_a.py", ["/tests"], True),
-        ("docs/img/a.png", ["docs/img"], True),
-        ("environment", [".env"], False),
-    ],
-)
-def test_excluded(path: str, patterns: list[str], expected: bool) -> None:
-    assert excluded(path, patterns) is expected
 
 
 def test_digest_ignores_times_owners_caches_and_private_files(tree: Path) -> None:
