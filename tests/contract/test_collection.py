@@ -107,3 +107,14 @@ def test_the_archive_ships_these_folders_and_no_others(archive: Path) -> None:
         tops = {name.split("/")[0] for name in built.getnames()}
     files = {"CHANGELOG.md", "COPYING", "FILES.json", "MANIFEST.json", "README.md", "SECURITY.md", "requirements.yml", "site.yml"}
     assert tops == files | {"changelogs", "docs", "inventories", "meta", "playbooks", "plugins", "roles"}
+
+
+def test_the_execution_environment_installs_what_running_needs() -> None:
+    """All that pyproject.toml wants for running and that a module or an action plugin imports on the controller."""
+    path = ROOT / "meta/execution-environment.yml"
+    about = yaml.safe_load(path.read_text())
+    assert about["version"] == 3
+    wanted = about["dependencies"]
+    assert (path.parent / wanted["galaxy"]).resolve() == ROOT / "requirements.yml"
+    names = [line.split(">")[0].lower() for line in wanted["python"]]
+    assert sorted(names) == ["google-auth", "google-crc32c", "pathspec", "pyyaml", "requests"]
