@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SETUP := scripts/setup
 
-.PHONY: help demo demo-down test test-changed mutations lint unit contract example gcp molecule e2e faults bench docs requirements setup engine
+.PHONY: help demo demo-down test test-changed mutations lint unit contract example gcp molecule e2e faults bench rendered docs requirements setup engine
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -34,6 +34,9 @@ mutations: setup ## break the product in known places, and see which test notice
 
 bench: engine    ## timings as ratios: the engine against idiomatic tasks and pyinfra
 	@tests/bench/run
+
+rendered: setup  ## write again what site.yml would send to inventories/prod, which a test compares
+	@.venv/bin/python tests/unit/rendered/desired.py
 
 docs: setup      ## write the generated parts of the documentation again
 	@.venv/bin/python docs/generate.py

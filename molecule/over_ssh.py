@@ -31,6 +31,12 @@ class OverSsh:
         argv += [f"{user or self.user}@{self.address(platform)}", command]
         return subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=TIME_LIMIT)
 
+    def through(self, platform: str, destination: str, sent: str) -> subprocess.CompletedProcess[str]:
+        """What a destination behind the host answers to `sent`, forwarded as `ssh -L` does it."""
+        argv = ["ssh", *self._options(platform), "-i", str(self.key), "-o", "ConnectTimeout=5", "-o", "BatchMode=yes"]
+        argv += ["-W", destination, f"{self.user}@{self.address(platform)}"]
+        return subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False, input=sent, timeout=TIME_LIMIT)
+
     def _play(self, role: str, variables: dict[str, object]) -> tuple[Path, list[str | Path]]:
         """The playbook, and the arguments of ansible-playbook."""
         play = [{"hosts": "all", "become": True, "gather_facts": True, "roles": [f"slipway.stack.{role}"]}]

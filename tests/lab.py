@@ -118,6 +118,13 @@ class Site:
         assert not check or done.returncode == 0, f"{host}: {script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def through(self, host: str, destination: str, sent: str) -> str:
+        """What an address behind a host answers to `sent`, forwarded by its sshd as `ssh -L` does it."""
+        folder = ROOT / ".slipway" / "labs" / LAB
+        options = ["-i", str(folder / "id_ed25519"), "-o", f"UserKnownHostsFile={folder}/known_hosts", "-o", "BatchMode=yes"]
+        command = ["ssh", "-F", "none", *options, "-W", destination, f"operator@{self.hosts()[host]}"]
+        return subprocess.run(command, input=sent, capture_output=True, text=True, timeout=60, check=True).stdout
+
 
 def request(url: str, host: str, body: Any = None, timeout: float = 10) -> httpx.Response:
     """One HTTPS request to an address, with the Host header of the site; the lab's certificate is self-signed."""

@@ -460,7 +460,10 @@ def perform(params: dict[str, Any], store: Store, identity: str, todo: dict[str,
     """Do it; gives the warnings of the build."""
     warnings: list[str] = []
     os.umask(0o022)
-    (CACHE / "tmp").mkdir(parents=True, exist_ok=True, mode=0o700)
+    # uv's locks are writable for everybody; whoever could hold one would stop every build.
+    CACHE.mkdir(parents=True, exist_ok=True)
+    CACHE.chmod(0o700)
+    (CACHE / "tmp").mkdir(exist_ok=True, mode=0o700)
     runner = Runner(build_environment(), lock, params["timeout"])
     if params["user"]:
         check_user(params["user"])

@@ -89,6 +89,13 @@ def test_every_target_is_up(lab: Site) -> None:
     assert {job for job, _ in states()} >= {"node", "postgres", "pgbouncer", "redis", "nginx", "api", "prometheus", "alertmanager"}
 
 
+def test_an_administrator_sees_the_dashboards_through_ssh(lab: Site) -> None:
+    """As the runbook says: `ssh -L 9090:ADDRESS:9090 edge1`."""
+    address = lab.hosts()["edge1"]
+    for port, words in ((9090, "Prometheus Server is Ready"), (9093, "OK")):
+        assert words in lab.through("edge1", f"{address}:{port}", "GET /-/ready HTTP/1.0\r\n\r\n")
+
+
 def test_exactly_the_flows_connect(lab: Site) -> None:
     """Derived from the wiring: every host tries every known port of every other."""
     listing = lab.play("-e", f"wiring_pairs_file={lab.logs}/pairs.yml", playbook="tests/e2e/pairs.yml").succeeded()

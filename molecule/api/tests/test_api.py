@@ -37,6 +37,14 @@ def test_secret_files_belong_to_root_and_the_service_reads_them(host: Host) -> N
     assert host.check_output("ls /etc/hello") == "api-secrets\napi.env"
 
 
+def test_nobody_else_can_hold_a_lock_of_the_builds(host: Host) -> None:
+    """uv's lock files are writable for everybody, by its own choice."""
+    assert host.run("find /var/cache/slipway/uv -name '*.lock'").stdout
+    for user in ("hello", "nobody"):
+        assert host.run(f"runuser -u {user} -- find /var/cache/slipway -writable").stdout == ""
+        assert host.run(f"runuser -u {user} -- ls /var/cache/slipway").rc != 0
+
+
 def test_migration_ran_once_as_the_service_user_and_with_the_names_of_the_service(host: Host) -> None:
     runs = host.file("/var/lib/hello-migrations/runs.txt").content_string
     assert runs == "hello True API_TOKEN_FILE,DATABASE_ADMIN_URL_FILE,DEBUG\n"

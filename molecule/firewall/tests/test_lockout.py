@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import pytest
 from over_ssh import OverSsh
 from playbook import Hosts
 from testinfra.host import Host
@@ -77,6 +78,54 @@ def test_a_flushed_table_comes_back_with_the_next_run(hosts: Hosts, over_ssh: Ov
     done = over_ssh.run("firewall", firewall_confirm_timeout=5)
     assert (done.code, done.changed) == (0, set(hosts)), done.output
     assert [name for name, host in hosts.items() if "policy drop" not in rules(host)] == []
+
+
+@pytest.mark.parametrize(
+    ("make", "undo", "words"),
+    [
+        (
+            "nft add table ip filter; nft add chain ip filter INPUT '{ type filter hook input priority 0; policy accept; }'; "
+            "nft add rule ip filter INPUT tcp dport 25 reject",
+            "nft delete table ip filter",
+            "the chain INPUT of the table ip filter (sudo iptables -P INPUT ACCEPT && sudo iptables -F INPUT)",
+        ),
+        (
+            "nft add table inet hand; nft add chain inet hand in '{ type filter hook input priority 5; policy accept; }'; "
+            "nft add rule inet hand in tcp dport 25 drop",
+            "nft delete table inet hand",
+            "the chain in of the table inet hand (sudo nft delete table inet hand)",
+        ),
+        ("mkdir -p /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf", "rm -r /etc/ufw", "ufw (sudo ufw disable)"),
+    ],
+    ids=["iptables", "nft", "ufw"],
+)
+def test_somebody_elses_filter_is_refused_by_name(hosts: Hosts, over_ssh: OverSsh, make: str, undo: str, words: str) -> None:
+    earlier = each(hosts, rules)
+    for host in hosts.values():
+        host.check_output(make)
+    try:
+        done = over_ssh.run("firewall", firewall_rules=[{"name": "more", "ports": [8011], "sources": ["any"]}])
+        assert done.failed == set(hosts)
+        assert done.missing("Another packet filter judges what comes in", words) == [], done.output
+        assert each(hosts, rules) == earlier
+    finally:
+        for host in hosts.values():
+            host.check_output(undo)
+
+
+def test_dockers_chains_and_a_table_without_judgement_are_no_other_filter(hosts: Hosts, over_ssh: OverSsh) -> None:
+    for host in hosts.values():
+        host.check_output(
+            "nft add table ip filter; nft add chain ip filter DOCKER; nft add rule ip filter DOCKER drop; "
+            "nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'; "
+            "nft add table inet count; nft add chain inet count in '{ type filter hook input priority 5; policy accept; }'; "
+            "nft add rule inet count in counter"
+        )
+    try:
+        assert over_ssh.run("firewall", firewall_confirm_timeout=5).code == 0
+    finally:
+        for host in hosts.values():
+            host.check_output("nft delete table ip filter; nft delete table inet count")
 
 
 def test_a_reboot_before_the_confirmation_brings_the_old_rules(hosts: Hosts, over_ssh: OverSsh) -> None:

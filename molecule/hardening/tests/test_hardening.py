@@ -80,6 +80,14 @@ def test_sshd_obeys_our_file_before_any_other(host: Host) -> None:
     assert host.check_output("ssh-keygen -lf /etc/ssh/ssh_host_rsa4096_key").startswith("4096 ")
 
 
+def test_nothing_is_forwarded_but_what_is_named(operator: OverSsh, platform: str) -> None:
+    named = operator.through(platform, "127.0.0.1:22", "SSH-2.0-test\r\n")
+    assert named.stdout.startswith("SSH-2.0-OpenSSH"), named.stderr
+    for other in ("127.0.0.1:25", "[::1]:22"):
+        refused = operator.through(platform, other, "")
+        assert (refused.stdout, "administratively prohibited" in refused.stderr) == ("", True), refused.stderr
+
+
 def test_kernel_parameters_are_in_force(host: Host) -> None:
     names = "net.ipv4.conf.all.send_redirects net.ipv4.conf.all.accept_redirects net.ipv4.tcp_syncookies net.ipv4.conf.all.rp_filter"
     assert host.check_output(f"sysctl -n {names} net.ipv4.conf.all.log_martians").split() == ["0", "0", "1", "1", "0"]
