@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
             return self._answer([("", problem) for problem in self.file_problems()], {})
         fact = "slipway_inventory_valid" if stage == "facts" else "slipway_inventory_checked"
         # Not by `run_once`: since ansible-core 2.20 its facts are one object for all hosts, and what one learns later, all have.
-        if variables["inventory_hostname"] != variables["ansible_play_hosts"][0]:
+        if variables.get("inventory_hostname") != next(iter(variables.get("ansible_play_hosts") or []), None):
             return self._answer([], {fact: True})
         self.unresolved: set[str] = set()
         self.contexts: dict[str, dict[str, Any]] = {}
