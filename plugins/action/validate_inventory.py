@@ -16,11 +16,7 @@ from ansible_collections.slipway.stack.plugins.plugin_utils import arguments, ch
 from ansible_collections.slipway.stack.plugins.plugin_utils import inventory_check as check
 from ansible_collections.slipway.stack.plugins.plugin_utils import wiring as table
 from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import Problem
-
-try:
-    from ansible._internal._datatag._tags import Origin
-except ImportError:  # a core that does not keep origins: problems then name the host only
-    Origin = None  # type: ignore[assignment,misc]
+from ansible_collections.slipway.stack.plugins.plugin_utils.inventory_files import origin, where
 
 COLLECTION = Path(__file__).resolve().parents[2]
 PLAYBOOKS = COLLECTION / "playbooks"
@@ -37,20 +33,6 @@ def role_specs() -> dict[str, Spec]:
     """Role name to the options of its argument spec."""
     paths = sorted((COLLECTION / "roles").glob("*/meta/argument_specs.yml"))
     return {path.parts[-3]: arguments.options_of(path.parents[1]) for path in paths}
-
-
-def origin(name: Any) -> Any:
-    """Where a name was written, as ansible-core keeps it."""
-    return Origin.get_tag(name) if Origin else None
-
-
-def where(name: Any) -> str:
-    """File and line in which the variable `name` stands, relative to the working directory."""
-    found = origin(name)
-    if found is None or found.path is None:
-        return str(found.description).strip("<>") if found is not None and found.description else ""
-    shown = inventory_files.shown_path(Path(str(found.path)))
-    return f"{shown}:{found.line_num}" if found.line_num else f"{shown}:1"
 
 
 class ActionModule(ActionBase):
@@ -355,7 +337,7 @@ class ActionModule(ActionBase):
 
     def written_by_somebody(self, name: Any) -> bool:
         """Not by an inventory plugin, which gives a host what its provider says."""
-        return Origin is None or origin(name) is not None
+        return inventory_files.Origin is None or origin(name) is not None
 
     def inventory_variables(self, entry: Any) -> Mapping[str, Any]:
         """What the inventory and -e give to a host, without Ansible's own variables."""

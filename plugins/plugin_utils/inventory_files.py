@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+try:
+    from ansible._internal._datatag._tags import Origin
+except ImportError:  # a core that does not keep origins: problems then name the host only
+    Origin = None
 from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import Problem
 
 SUFFIXES = (".yml", ".yaml", ".json", "")
@@ -35,6 +40,20 @@ def shown_path(path: Path) -> str:
     """Relative to where the user is, when it is below that."""
     path = path.resolve()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def origin(name: Any) -> Any:
+    """Where a name was written, as ansible-core keeps it."""
+    return Origin.get_tag(name) if Origin else None
+
+
+def where(name: Any) -> str:
+    """File and line in which the variable `name` stands, relative to the working directory."""
+    found = origin(name)
+    if found is None or found.path is None:
+        return str(found.description).strip("<>") if found is not None and found.description else ""
+    shown = shown_path(Path(str(found.path)))
+    return f"{shown}:{found.line_num}" if found.line_num else f"{shown}:1"
 
 
 def problems(sources: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[Problem]:

@@ -18,6 +18,7 @@ NOT_FULL = {
     "gcp_sql_import": {"idempotent": "none"},
     "gcp_sql_restore": {"idempotent": "none"},
     "gcp_sql_user": {"idempotent": "partial"},
+    "validate_environment": {"diff_mode": "N/A"},
     "validate_inventory": {"diff_mode": "N/A"},
 }
 

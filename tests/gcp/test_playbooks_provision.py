@@ -125,7 +125,7 @@ def test_refused_before_any_request(google: GoogleServer, tmp_path: Path) -> Non
     assert "gcp_regoin" in run.message and "profil" in run.message
     inventory = [small(tmp_path, gcp_run={"name": "shop", "service_account": "shop-sa", "env": {"DB_PASSWORD": "x"}})]
     run = playbook(google, "provision", inventory, "shop-production")
-    assert "gcp_run.env names DB_PASSWORD; allowed for secrets" in run.message
+    assert "gcp_run.env.DB_PASSWORD is a plain value; allowed: for secrets" in run.message
     assert google.world.requests == []
 
 

@@ -179,9 +179,12 @@ def test_the_digest_of_another_environment(google: GoogleServer, backend: Backen
     other = small(tmp_path, "staging", gcp_run={"name": "shop-staging", "service_account": "shop-sa"})
     inventory = [small(tmp_path, gcp_canary={"steps": [100]}), other]
     for variables, message in (
-        ({"release_from": "shop-stagin"}, 'release_from is "shop-stagin"; allowed: shop-staging'),
-        ({"release_from": "shop-staging", "release_image": image(1)}, "release_from and release_image are set; allowed: one of them"),
-        ({"release_source": {"tag": "1", "directory": "."}}, "gcp_registry is missing; allowed - the repository"),
+        ({"release_from": "shop-stagin"}, "release_from is 'shop-stagin'; allowed: shop-staging"),
+        (
+            {"release_from": "shop-staging", "release_image": image(1)},
+            "is more than one of them; allowed: one of them",
+        ),
+        ({"release_source": {"tag": "1", "directory": "."}}, "gcp_registry is missing; allowed: the repository"),
     ):
         refused = playbook(google, "deploy", inventory, HOST, **variables)
         assert refused.code != 0
@@ -205,8 +208,13 @@ def test_refusals(google: GoogleServer, tmp_path: Path) -> None:
         ("deploy", "shop-development", {"release_imgae": "x"}, "release_imgae"),
         ("deploy", "shop-development", {"gcp_environment": "prod"}, "development, staging, production"),
         ("deploy", "shop-development", {"gcp_canary": {"steps": [50, 10]}}, "gcp_canary.steps is [50, 10]; allowed: rising percents"),
-        ("deploy", "shop-development", {"environment": {"CLOUDSDK_CORE_PROJECT": "other"}}, "belongs to the project demo"),
-        ("deploy", "shop-development", {"release_image": "shop:latest"}, 'release_image is "shop:latest"; allowed: NAME@sha256:DIGEST'),
+        (
+            "deploy",
+            "shop-development",
+            {"environment": {"CLOUDSDK_CORE_PROJECT": "other"}},
+            "gcp_project is demo, but the",
+        ),
+        ("deploy", "shop-development", {"release_image": "shop:latest"}, "release_image is 'shop:latest'; allowed: NAME@sha256:DIGEST"),
     ):
         run = playbook(google, name, development, target, **variables)
         assert run.code != 0

@@ -84,7 +84,13 @@ def test_credentials_in_a_plain_value_are_not_shown(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "refused"),
-    [("abcdefghijklmnopqrs", True), ("Trustno1Trustno1Trustno1", True), ("qwertzuiopasdfghj", True), ("k9Fq2mZx7Lw4Rt8V", False), ("0123456789abcdef" * 2, False)],
+    [
+        ("abcdefghijklmnopqrs", True),
+        ("Trustno1Trustno1Trustno1", True),
+        ("qwertzuiopasdfghj", True),
+        ("k9Fq2mZx7Lw4Rt8V", False),
+        ("0123456789abcdef" * 2, False),
+    ],
 )
 def test_a_secret_that_repeats_itself_or_counts(text: str, refused: bool) -> None:
     assert ("x is a secret that repeats itself or counts" in "".join(sentences(text, {"no_log": True}))) is refused
