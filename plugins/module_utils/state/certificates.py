@@ -28,12 +28,14 @@ def add_files(wanted: dict[str, Any]) -> None:
 
 
 def complete(wanted: dict[str, Any]) -> None:
-    """Make the pairs that could not be made before this call installed openssl."""
+    """Make the pairs that could not be made before this call installed openssl, or that a command of this call has taken away."""
     by_path = {want["path"]: want for want in wanted["files"]}
     for want in wanted["certificates"]:
         certificate, key = by_path[want["certificate"]], by_path[want["key"]]
-        if certificate["force"] and not certificate["content"]:
+        there = all(files.OnDisk(want[name]).kind == "file" for name in ("certificate", "key"))
+        if not certificate["content"] and (certificate["force"] or not there):
             certificate["content"], key["content"] = _make(want)
+            certificate["force"] = key["force"] = True
             if not certificate["content"]:
                 raise StepError(f"{want['certificate']}: openssl is not installed; name it among the packages")
 

@@ -66,6 +66,18 @@ def test_openssl_that_comes_with_this_call_makes_it_later(tmp_path: Path, monkey
     assert "BEGIN CERTIFICATE" in payload["files"][0]["content"] and "BEGIN PRIVATE KEY" in payload["files"][1]["content"]
 
 
+def test_a_pair_that_a_command_of_the_call_took_away_is_made_anew(tmp_path: Path) -> None:
+    for name in ("x.crt", "x.key"):
+        (tmp_path / name).write_text("there")
+    payload = wanted(tmp_path, "a")
+    certificates.add_files(payload)
+    certificates.complete(payload)
+    assert [(file["force"], file["content"]) for file in payload["files"]] == [(False, ""), (False, "")]
+    (tmp_path / "x.crt").unlink()
+    certificates.complete(payload)
+    assert all(file["force"] and "BEGIN" in file["content"] for file in payload["files"])
+
+
 def test_a_failure_shows_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\nreq: no config"
     monkeypatch.setattr(certificates, "command", lambda *_: host.Completed(1, said))
