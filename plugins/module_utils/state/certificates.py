@@ -20,7 +20,7 @@ LONGEST_COMMON_NAME = 64
 def add_files(wanted: dict[str, Any]) -> None:
     """Two files for each pair: left alone where both are there, else new ones. Without openssl they stay empty until `complete`."""
     for want in wanted["certificates"]:
-        there = all(files.OnDisk(want[name]).kind == "file" for name in ("certificate", "key"))
+        there = _there(want)
         pair = ("", "") if there else _make(want)
         for name, content, mode in zip(("certificate", "key"), pair, ("0644", want["mode"])):
             owner = {"owner": want["owner"], "group": want["group"], "mode": mode}
@@ -32,12 +32,16 @@ def complete(wanted: dict[str, Any]) -> None:
     by_path = {want["path"]: want for want in wanted["files"]}
     for want in wanted["certificates"]:
         certificate, key = by_path[want["certificate"]], by_path[want["key"]]
-        there = all(files.OnDisk(want[name]).kind == "file" for name in ("certificate", "key"))
+        there = _there(want)
         if not certificate["content"] and (certificate["force"] or not there):
             certificate["content"], key["content"] = _make(want)
             certificate["force"] = key["force"] = True
             if not certificate["content"]:
                 raise StepError(f"{want['certificate']}: openssl is not installed; name it among the packages")
+
+
+def _there(want: dict[str, Any]) -> bool:
+    return all(files.OnDisk(want[name]).kind == "file" for name in ("certificate", "key"))
 
 
 def _make(want: dict[str, Any]) -> tuple[str, str]:
