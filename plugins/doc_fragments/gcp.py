@@ -53,7 +53,7 @@ options:
   retries:
     description:
       - How often a request is sent again after 429, 503 or, where it is safe, another 5xx or a lost connection.
-      - The pauses grow, are jittered, and never undercut Google's Retry-After.
+      - The pauses grow, are jittered, and never undercut Google's Retry-After. One longer than O(operation_timeout) is an error at once.
     type: int
     default: 6
 attributes:

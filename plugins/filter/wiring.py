@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.slipway.stack.plugins.plugin_utils.wiring import Wiring, WiringError, build
+from ansible_collections.slipway.stack.plugins.plugin_utils.wiring import WiringError, build
 
 DOCUMENTATION = """
 name: wiring
@@ -63,17 +63,9 @@ def wiring(services: Any, flows: Any, groups: Any, hostvars: Any, host: str, adm
         raise AnsibleFilterError(str(error)) from None
 
 
-def wiring_pairs(services: Any, flows: Any, groups: Any, hostvars: Any) -> list[dict[str, Any]]:
-    """Every pair of hosts on every known port, and whether the flows allow it: the reachability test's list."""
-    try:
-        return Wiring(services, flows, groups, hostvars).pairs()
-    except WiringError as error:
-        raise AnsibleFilterError(str(error)) from None
-
-
 class FilterModule:
-    """Filters of the wiring."""
+    """Ansible's entry point."""
 
     def filters(self) -> dict[str, Any]:
         """Name to function."""
-        return {"wiring": wiring, "wiring_pairs": wiring_pairs}
+        return {"wiring": wiring}

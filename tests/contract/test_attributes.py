@@ -1,8 +1,10 @@
-"""Every module says what it promises: check mode, diff, and that a second run changes nothing."""
+"""Every module says what it promises: check mode, diff, and that a second run changes nothing. Every filter has its page."""
 
+import importlib
 import json
 import os
 import subprocess
+from typing import Any
 
 from tests.lab import BIN, ROOT
 
@@ -23,12 +25,24 @@ NOT_FULL = {
 }
 
 
-def test_every_module_has_its_attributes() -> None:
-    names = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
-    command = [str(BIN / "ansible-doc"), "--json", "--type", "module", *(f"slipway.stack.{name}" for name in names)]
+def documented(kind: str, names: list[str]) -> dict[str, Any]:
+    """What `ansible-doc` says of plugins of the collection: name -> documentation."""
+    command = [str(BIN / "ansible-doc"), "--json", "--type", kind, *(f"slipway.stack.{name}" for name in names)]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_HOME": str(ROOT / ".ansible")}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    found = {name.removeprefix("slipway.stack."): about["doc"].get("attributes", {}) for name, about in json.loads(done.stdout).items()}
+    return {name.removeprefix("slipway.stack."): about["doc"] for name, about in json.loads(done.stdout).items()}
+
+
+def test_every_filter_has_its_own_page() -> None:
+    """Filters of one file would share the page of the first."""
+    modules = [f"ansible_collections.slipway.stack.plugins.filter.{path.stem}" for path in (ROOT / "plugins/filter").glob("*.py")]
+    names = sorted(name for module in modules for name in importlib.import_module(module).FilterModule().filters())
+    assert {name: about["name"] for name, about in documented("filter", names).items()} == {name: name for name in names}
+
+
+def test_every_module_has_its_attributes() -> None:
+    names = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
+    found = {name: about.get("attributes", {}) for name, about in documented("module", names).items()}
     full = {"check_mode": "full", "diff_mode": "full", "idempotent": "full"}
     said = {name: {key: attributes.get(key, {}).get("support") for key in full} for name, attributes in found.items()}
     assert said == {name: full | NOT_FULL.get(name, {}) for name in names}

@@ -43,6 +43,13 @@ class TestRole:
         wanted += ["tasks/main.yml", "vars/main.yml"]
         assert [name for name in wanted if not (role / name).is_file()] == []
 
+    def test_the_page_has_the_sections_of_every_page(self, role: Path) -> None:
+        """A reader of one role's page finds the same things in the same order on the next; a role's own sections stand between."""
+        wanted = ["What it does", "What a second run does", "What it does not do", "Inputs"]
+        found = re.findall(r"^## (.+)$", (role / "README.md").read_text(), re.MULTILINE)
+        assert [heading for heading in found if heading in wanted] == wanted
+        assert (found[0], found[-1]) == (wanted[0], wanted[-1])
+
     def test_every_input_is_specified_once(self, role: Path) -> None:
         """Spec keys are the defaults and the required ones; a `default` in the spec has no effect at run time and drifts."""
         defaults, spec = read(role / "defaults/main.yml"), options(role)

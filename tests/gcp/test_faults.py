@@ -213,4 +213,15 @@ def test_retry_after_is_a_minimum(google: GoogleServer, monkeypatch: pytest.Monk
         client = Client({"project": "demo", "access_token": "x", "retries": 1}, sleep=pauses.append)
         assert client.get("pubsub", "v1/projects/demo/topics/none") is None
         assert lowest <= pauses[0] <= highest
+    for header, waited in (({"Retry-After": "7200"}, False), ({"Retry-After": "tomorrow"}, True)):
+        pauses = []
+        google.world.faults += [Fault("GET pubsub", "status", status=429, headers=header)]
+        client = Client({"project": "demo", "access_token": "x", "retries": 1, "operation_timeout": 600}, sleep=pauses.append)
+        if waited:
+            assert client.get("pubsub", "v1/projects/demo/topics/none") is None
+            assert pauses[0] <= 0.5
+        else:
+            with pytest.raises(GcpError, match=r"come back in 7200 s .* operation_timeout \(600 s\)"):
+                client.get("pubsub", "v1/projects/demo/topics/none")
+            assert pauses == []
     assert google.world.violations == []

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
 import os
 import random
@@ -18,6 +17,8 @@ from urllib.parse import quote
 try:
     import requests
     from google.auth import exceptions as auth_exceptions
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry
 
     MISSING_LIBRARY = None
 except ImportError as error:  # pragma: no cover - reported by the module, with the install hint
@@ -128,6 +129,7 @@ class Client:
         self.options = options
         self.sleep = sleep
         self.session = session or session_for(options)
+        self.operation_timeout = int(options.get("operation_timeout") or 1800)
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -183,7 +185,7 @@ class Client:
             if code < 400:
                 return dict(response.json()) if response.content else {}
             if not last and (code in (429, 503) or (code >= 500 and repeatable)):
-                self.sleep(max(delay(attempt), retry_after(response.headers.get("Retry-After"))))
+                self.sleep(pause(attempt, response.headers.get("Retry-After"), self.operation_timeout))
                 continue
             if code == 404 and write.method == "DELETE":
                 return {}
@@ -202,7 +204,7 @@ class Client:
         by_done = re.search(r"(^|/)operations/", str(answer.get("name", ""))) is not None
         if not by_status and not by_done:
             return answer
-        limit = int(self.options.get("operation_timeout") or 1800)
+        limit = self.operation_timeout
         deadline = time.monotonic() + limit
         attempt = 0
         while not (answer.get("status") == "DONE" if by_status else answer.get("done")):
@@ -274,13 +276,14 @@ def delay(attempt: int, floor: float = 0.0) -> float:
     return random.uniform(floor, max(floor, min(LONGEST_DELAY, FIRST_DELAY * 2**attempt)))
 
 
-def retry_after(header: str | None) -> float:
-    """Seconds, given as a number or as a date."""
-    if not header:
-        return 0.0
-    if header.isdigit():
-        return float(header)
+def pause(attempt: int, header: str | None, limit: float) -> float:
+    """Seconds until the next attempt: at least Google's Retry-After (a number or a date), at most `limit` or an error."""
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return 0.0
+        asked = Retry().parse_retry_after(header) if header else 0.0
+    except InvalidHeader:
+        asked = 0.0
+    if asked > limit:
+        raise GcpError(
+            f"Google asks to come back in {asked:.0f} s (Retry-After), later than operation_timeout ({limit:.0f} s) allows to wait."
+        )
+    return max(delay(attempt), asked)

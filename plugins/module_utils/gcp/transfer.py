@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from .checksum import crc32c
-from .client import Client, GcpError, Json, Write, delay, retry_after
+from .client import Client, GcpError, Json, Write, delay, pause
 
 try:
     from requests.exceptions import RequestException
@@ -86,7 +86,8 @@ class Bucket:
             if response is not None and response.status_code not in BUSY:
                 return response
             if number < retries:
-                self.client.sleep(max(delay(number), retry_after(response.headers.get("Retry-After")) if response is not None else 0.0))
+                header = None if response is None else response.headers.get("Retry-After")
+                self.client.sleep(pause(number, header, self.client.operation_timeout))
         if response is None:
             raise GcpError(f"{what}: no answer after {retries + 1} attempts")
         return response

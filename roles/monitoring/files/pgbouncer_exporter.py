@@ -5,114 +5,107 @@ Arguments: address, port, port of PgBouncer. It asks through the unix socket, as
 """
 
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import threading
+from collections.abc import Iterator
 
 import psycopg2
+from prometheus_client import start_http_server
+from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, Metric
 from psycopg2.extras import RealDictCursor
 
 Row = dict[str, object]
 MICROSECONDS = 1_000_000
 
-# SHOW statement -> (prefix of the metric, labels, {column: (rest of the name, type, divisor)})
-TABLES: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, str, int]]]] = {
+# SHOW statement -> (prefix of the metric, labels, {column: (rest of the name, kind, divisor)})
+TABLES: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, type[Metric], int]]]] = {
     "stats": (
         "pgbouncer_stats_",
         ("database",),
         {
-            "total_query_count": ("queries_pooled_total", "counter", 1),
-            "total_query_time": ("queries_duration_seconds_total", "counter", MICROSECONDS),
-            "total_received": ("received_bytes_total", "counter", 1),
-            "total_sent": ("sent_bytes_total", "counter", 1),
-            "total_wait_time": ("client_wait_seconds_total", "counter", MICROSECONDS),
-            "total_xact_count": ("sql_transactions_pooled_total", "counter", 1),
-            "total_xact_time": ("server_in_transaction_seconds_total", "counter", MICROSECONDS),
+            "total_query_count": ("queries_pooled_total", CounterMetricFamily, 1),
+            "total_query_time": ("queries_duration_seconds_total", CounterMetricFamily, MICROSECONDS),
+            "total_received": ("received_bytes_total", CounterMetricFamily, 1),
+            "total_sent": ("sent_bytes_total", CounterMetricFamily, 1),
+            "total_wait_time": ("client_wait_seconds_total", CounterMetricFamily, MICROSECONDS),
+            "total_xact_count": ("sql_transactions_pooled_total", CounterMetricFamily, 1),
+            "total_xact_time": ("server_in_transaction_seconds_total", CounterMetricFamily, MICROSECONDS),
         },
     ),
     "pools": (
         "pgbouncer_pools_",
         ("database", "user"),
         {
-            "cl_active": ("client_active_connections", "gauge", 1),
-            "cl_waiting": ("client_waiting_connections", "gauge", 1),
-            "maxwait": ("client_maxwait_seconds", "gauge", 1),
-            "sv_active": ("server_active_connections", "gauge", 1),
-            "sv_idle": ("server_idle_connections", "gauge", 1),
-            "sv_login": ("server_login_connections", "gauge", 1),
-            "sv_tested": ("server_testing_connections", "gauge", 1),
-            "sv_used": ("server_used_connections", "gauge", 1),
+            "cl_active": ("client_active_connections", GaugeMetricFamily, 1),
+            "cl_waiting": ("client_waiting_connections", GaugeMetricFamily, 1),
+            "maxwait": ("client_maxwait_seconds", GaugeMetricFamily, 1),
+            "sv_active": ("server_active_connections", GaugeMetricFamily, 1),
+            "sv_idle": ("server_idle_connections", GaugeMetricFamily, 1),
+            "sv_login": ("server_login_connections", GaugeMetricFamily, 1),
+            "sv_tested": ("server_testing_connections", GaugeMetricFamily, 1),
+            "sv_used": ("server_used_connections", GaugeMetricFamily, 1),
         },
     ),
     "databases": (
         "pgbouncer_databases_",
         ("name", "host", "port", "database", "force_user", "pool_mode"),
         {
-            "current_connections": ("current_connections", "gauge", 1),
-            "max_connections": ("max_connections", "gauge", 1),
-            "pool_size": ("pool_size", "gauge", 1),
-            "reserve_pool": ("reserve_pool", "gauge", 1),
+            "current_connections": ("current_connections", GaugeMetricFamily, 1),
+            "max_connections": ("max_connections", GaugeMetricFamily, 1),
+            "pool_size": ("pool_size", GaugeMetricFamily, 1),
+            "reserve_pool": ("reserve_pool", GaugeMetricFamily, 1),
         },
     ),
 }
 SETTINGS = {"max_client_conn": "pgbouncer_config_max_client_connections", "max_user_connections": "pgbouncer_config_max_user_connections"}
 
 
-def labelled(row: Row, labels: tuple[str, ...]) -> str:
-    """The labels of a sample, with Prometheus' escapes."""
-    words = []
-    for label in labels:
-        value = str(row[label] if row[label] is not None else "").replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-        words.append(f'{label}="{value}"')
-    return "{" + ",".join(words) + "}"
-
-
-def lines(show: str, rows: list[Row]) -> list[str]:
+def families(show: str, rows: list[Row]) -> Iterator[Metric]:
     """The metrics of one SHOW statement. A column that this PgBouncer does not have is left out."""
     prefix, labels, columns = TABLES[show]
-    found = []
     for column, (name, kind, divisor) in columns.items():
         if rows and column in rows[0]:
-            found.append(f"# TYPE {prefix}{name} {kind}")
-            found += [f"{prefix}{name}{labelled(row, labels)} {float(str(row[column] or 0)) / divisor}" for row in rows]
-    return found
+            family = kind(prefix + name, f"SHOW {show.upper()}, {column}", labels=labels)
+            for row in rows:
+                family.add_metric(
+                    ["" if row[label] is None else str(row[label]) for label in labels], float(str(row[column] or 0)) / divisor
+                )
+            yield family
 
 
-def metrics(port: int) -> str:
-    """One answer. With PgBouncer away it says only that: `pgbouncer_up 0`."""
-    found = []
-    try:
-        connection = psycopg2.connect(host="/run/pgbouncer", port=port, dbname="pgbouncer", connect_timeout=5)
+class Console:
+    """Asks PgBouncer anew for each scrape. With PgBouncer away it says only that: `pgbouncer_up 0`."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: PgBouncer may start after its exporter."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """One scrape."""
+        found: list[Metric] = []
         try:
-            connection.autocommit = True  # the console knows no transactions
-            with connection.cursor(cursor_factory=RealDictCursor) as cursor:
-                for show in TABLES:
-                    cursor.execute(f"SHOW {show}")
-                    found += lines(show, cursor.fetchall())
-                cursor.execute("SHOW config")
-                settings = {SETTINGS[row["key"]]: row["value"] for row in cursor if row["key"] in SETTINGS}
-                found += [f"# TYPE {name} gauge\n{name} {setting}" for name, setting in settings.items()]
-        finally:
-            connection.close()
-    except psycopg2.Error as error:
-        print(f"PgBouncer does not answer: {error}", file=sys.stderr)
-        found = []
-    return "\n".join([*found, "# TYPE pgbouncer_up gauge", f"pgbouncer_up {int(bool(found))}", ""])
-
-
-class Handler(BaseHTTPRequestHandler):
-    """/metrics and nothing else."""
-
-    def do_GET(self) -> None:
-        known = self.path == "/metrics"
-        body = metrics(int(sys.argv[3])).encode() if known else b"The metrics are at /metrics\n"
-        self.send_response(200 if known else 404)
-        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """A line for each scrape would hide what matters."""
+            connection = psycopg2.connect(host="/run/pgbouncer", port=self.port, dbname="pgbouncer", connect_timeout=5)
+            try:
+                connection.autocommit = True  # the console knows no transactions
+                with connection.cursor(cursor_factory=RealDictCursor) as cursor:
+                    for show in TABLES:
+                        cursor.execute(f"SHOW {show}")
+                        found += families(show, cursor.fetchall())
+                    cursor.execute("SHOW config")
+                    settings = {SETTINGS[row["key"]]: row["value"] for row in cursor if row["key"] in SETTINGS}
+                    found += [GaugeMetricFamily(name, "SHOW CONFIG", value=float(setting)) for name, setting in settings.items()]
+            finally:
+                connection.close()
+        except psycopg2.Error as error:
+            print(f"PgBouncer does not answer: {error}", file=sys.stderr)
+            found = []
+        yield from found
+        yield GaugeMetricFamily("pgbouncer_up", "Whether PgBouncer answered this scrape", value=int(bool(found)))
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+    REGISTRY.register(Console(int(sys.argv[3])))
+    start_http_server(int(sys.argv[2]), sys.argv[1])
+    threading.Event().wait()
