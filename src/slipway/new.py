@@ -113,7 +113,7 @@ LEFT_OVER = """Made roles/@NAME@ and molecule/@NAME@. What is left to you (docs/
   1. A play in one of playbooks/*.yml that gives the group @NAME@ the role slipway.stack.@NAME@.
   2. Its name in the list of tests/contract/test_roles.py.
   3. Ports and who may use them: a line each in playbooks/vars/wiring.yml, if it listens or connects.
-  4. Then: .venv/bin/python -m pytest -q tests/contract/test_roles.py -k @NAME@; make molecule ROLE=@NAME@"""
+  4. Then: .venv/bin/python -m pytest -q tests/contract/test_roles.py; make molecule ROLE=@NAME@"""
 
 
 def role(root: Path, name: str) -> str:

@@ -33,7 +33,7 @@ def options(role: Path) -> dict[str, dict[str, Any]]:
 
 def test_the_roles_of_the_plan_are_here() -> None:
     plan = {"hardening", "firewall", "postgres", "redis", "pgbouncer", "api", "celery_workers", "nginx", "monitoring", "backup"}
-    assert set(role_names()) == plan
+    assert set(role_names()) == plan, "a new role belongs into the `plan` of this test; one that is missing was lost"
 
 
 @pytest.mark.parametrize("role", ROLES, ids=role_names())
@@ -135,7 +135,9 @@ class TestRole:
         assert silent == []
 
     def test_is_wired_into_site(self, role: Path) -> None:
-        assert f"slipway.stack.{role.name}" in "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml"))
+        playbooks = "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml"))
+        wired = f"slipway.stack.{role.name}" in playbooks
+        assert wired, f"no play of playbooks/*.yml has the role slipway.stack.{role.name}"
 
 
 def test_wiring_ports_are_the_roles_ports() -> None:

@@ -30,7 +30,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_role_is_among_them(sent: Path) -> None:
-    assert sorted(path.stem for path in sent.glob("*.json")) == NAMES
+    found = sorted(path.stem for path in sent.glob("*.json"))
+    assert found == NAMES, f"new: {set(found) - set(NAMES)}, gone: {set(NAMES) - set(found)}. Wanted so? Change NAMES, and `make rendered`."
 
 
 @pytest.mark.parametrize("name", NAMES)
