@@ -53,7 +53,9 @@ class TestRole:
     def test_every_input_is_specified_once(self, role: Path) -> None:
         """Spec keys are the defaults and the required ones; a `default` in the spec has no effect at run time and drifts."""
         defaults, spec = read(role / "defaults/main.yml"), options(role)
-        assert set(spec) == set(defaults) | {name for name, option in spec.items() if option.get("required")}
+        optional = {name for name, option in spec.items() if not option.get("required")}
+        assert sorted(optional - set(defaults)) == [], "inputs of meta/argument_specs.yml that defaults/main.yml gives no default"
+        assert sorted(set(defaults) - set(spec)) == [], "inputs of defaults/main.yml that meta/argument_specs.yml does not know"
         assert [name for name in defaults if spec[name].get("required")] == []
         text = (role / "meta/argument_specs.yml").read_text()
         assert re.findall(r"^\s+default:.*$", text, re.MULTILINE) == []
@@ -217,4 +219,4 @@ def test_every_input_reaches_the_host(role: Path) -> None:
     # A default that another input is made of is read with it.
     for _ in range(3):
         seen |= {name for name in options(role) for other in seen if other in defaults and re.search(rf"\b{name}\b", str(defaults[other]))}
-    assert sorted(set(options(role)) - seen - ONLY_CHECKED) == []
+    assert sorted(set(options(role)) - seen - ONLY_CHECKED) == [], "inputs that no template, state, task or variable of the role reads"
