@@ -10,4 +10,5 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_every_module_is_in_the_group() -> None:
     group = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["action_groups"]["gcp"]
-    assert group == sorted(path.stem for path in (ROOT / "plugins/modules").glob("gcp_*.py"))
+    modules = sorted(path.stem for path in (ROOT / "plugins/modules").glob("gcp_*.py"))
+    assert group == modules, "the list gcp of meta/runtime.yml is the modules, sorted"
