@@ -29,6 +29,7 @@ from ansible.vars.hostvars import HostVars  # noqa: E402
 from ansible.vars.manager import VariableManager  # noqa: E402
 from ansible_collections.slipway.stack.plugins.action.state import ActionModule  # noqa: E402
 from ansible_collections.slipway.stack.plugins.module_utils.state import spec  # noqa: E402
+from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state  # noqa: E402
 
 # Debian 12 at the edge, 13 behind it, two cores and 4 GiB each.
 SYSTEMS = {"edge1": ("bookworm", "12"), "app1": ("trixie", "13"), "app2": ("trixie", "13"), "data1": ("trixie", "13")}
@@ -98,7 +99,7 @@ def collect(source: Path) -> dict[str, dict[str, Any]]:
                 if host.name not in SHOWN.get(role, {hosts.get_hosts(role)[0].name} if role in hosts.groups else set()):
                     continue
                 payload = payload_of(task, kind, manager, play, host, loader)
-                for section in ("packages", "groups", "users", "commands", "directories", "certificates", "files", "validate", "units"):
+                for section in desired_state.SECTIONS:
                     items = [plain(item) for item in payload[section]]
                     if items:
                         found.setdefault(f"{role}-{host.name}", {}).setdefault(section, []).extend(items)
