@@ -404,7 +404,13 @@ options:
             match it and that no other item names are stopped and disabled; their files and drop-in folders in
             C(/etc/systemd/system) that no
             item of O(files) declares are removed.
-          - It begins with three plain characters at least, so that it can not take the distribution's units away.
+          - It begins with three plain characters at least, so that it can not take the distribution's units away, or goes with
+            O(units[].marked).
+        type: str
+      marked:
+        description:
+          - Of the units that O(units[].exclusive) matches, only those whose file in C(/etc/systemd/system) has the line
+            C(X-Slipway=WORD), with their instances. So a unit goes whose name nobody knows any more.
         type: str
       enabled:
         description: Whether the unit starts at boot. Left alone when not given, and for units without an install section.

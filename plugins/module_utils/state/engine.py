@@ -25,7 +25,7 @@ class Engine:
 
     def __init__(self, payload: dict[str, Any]) -> None:
         self.want = payload
-        self.patterns = [want["exclusive"] for want in payload["units"] if want["exclusive"]]
+        self.exclusive = [want for want in payload["units"] if want["exclusive"]]
         payload["units"] = [want for want in payload["units"] if not want["exclusive"]]
         self.check: bool = payload["check"]
         self.deadline = Deadline(payload["timeout"])
@@ -69,10 +69,10 @@ class Engine:
             from . import certificates
 
             certificates.add_files(self.want)
-        if self.patterns or any(want["exclusive"] for want in self.want["directories"]):
+        if self.exclusive or any(want["exclusive"] for want in self.want["directories"]):
             from . import exclusive
 
-            exclusive.add_undeclared(self.want, self.patterns)
+            exclusive.add_undeclared(self.want, exclusive.patterns(self.exclusive))
         self.prediction.make(self.transaction.unproven())
         if self.check:
             self.result.update(restarted=self.prediction.restarted, reloaded=self.prediction.reloaded)

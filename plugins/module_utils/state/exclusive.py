@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 SYSTEM = "/etc/systemd/system"
+MARK = "X-Slipway"
+"""A key in the section [Unit], which systemd passes over."""
 
 
 def add_undeclared(wanted: dict[str, Any], patterns: list[str]) -> None:
@@ -27,6 +29,29 @@ def add_undeclared(wanted: dict[str, Any], patterns: list[str]) -> None:
             wanted["files"] += [_absent_file(path) for path in _undeclared_files(want["path"], want["exclusive"], declared)]
     if patterns:
         _add_undeclared_units(wanted, patterns, declared, _active(asked))
+
+
+def patterns(units: list[dict[str, Any]]) -> list[str]:
+    """The patterns of unit names that the items with `exclusive` mean; a marked one means the marked files that are there."""
+    found = []
+    for want in units:
+        if want["exclusive"] and not want["marked"]:
+            found.append(want["exclusive"])
+        elif want["exclusive"]:
+            names = [
+                os.path.basename(path) for path in sorted(glob.glob(f"{SYSTEM}/{want['exclusive']}")) if _is_marked(path, want["marked"])
+            ]
+            # with a template come its instances
+            found += [name.replace("@.", "@*.") for name in names]
+    return found
+
+
+def _is_marked(path: str, mark: str) -> bool:
+    """Whether a unit file says that it is of this kind."""
+    if os.path.islink(path) or not os.path.isfile(path):
+        return False
+    with open(path, errors="replace") as file:
+        return f"{MARK}={mark}" in file.read().splitlines()
 
 
 def _undeclared_files(folder: str, pattern: str, declared: set[str]) -> list[str]:

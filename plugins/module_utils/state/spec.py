@@ -160,6 +160,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
             **ITEM_KEYS,
             "name": {"type": "str"},
             "exclusive": {"type": "str"},
+            "marked": {"type": "str"},
             "enabled": {"type": "bool"},
             "state": {"type": "str", "choices": ["started", "stopped"]},
             "masked": {"type": "bool"},
@@ -378,7 +379,7 @@ def _check_file(item: dict[str, Any], problems: list[str], possible: tuple[str, 
 
 def _check_unit(item: dict[str, Any], problems: list[str]) -> None:
     name = item["name"]
-    if name is None or item["exclusive"] is not None:
+    if name is None or item["exclusive"] is not None or item["marked"] is not None:
         _check_unit_pattern(item, problems)
         return
     if not name.endswith(_UNIT_KINDS):
@@ -407,9 +408,15 @@ def _check_unit_pattern(item: dict[str, Any], problems: list[str]) -> None:
     if pattern is None:
         problems.append("units: an item needs a name, or a pattern in exclusive")
         return
-    others = [key for key, value in item.items() if key != "exclusive" and value not in (None, [], {})]
+    others = [key for key, value in item.items() if key not in ("exclusive", "marked") and value not in (None, [], {})]
     if others:
         problems.append(f"units ({pattern}): exclusive goes without {', '.join(others)}")
+    if item["marked"] is not None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", item["marked"]) or not pattern.endswith(_UNIT_KINDS):
+            problems.append(
+                f"units ({pattern}): marked is {item['marked']!r}; allowed: a word of small letters, with a pattern such as *.service"
+            )
+        return
     # One that begins with a wildcard would take units of the distribution away.
     if not re.fullmatch(r"[A-Za-z0-9:_.-]{3,}[@-]?[][A-Za-z0-9:_.@*?-]*", pattern) or not pattern.endswith(_UNIT_KINDS):
         problems.append(

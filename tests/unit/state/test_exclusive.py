@@ -8,7 +8,7 @@ from ansible_collections.slipway.stack.plugins.module_utils.state import exclusi
 
 
 def completed(wanted: dict[str, Any], active: list[str] | None = None) -> dict[str, Any]:
-    patterns = [unit["exclusive"] for unit in wanted["units"] if unit["exclusive"]]
+    patterns = exclusive.patterns(wanted["units"])
     wanted["units"] = [unit for unit in wanted["units"] if not unit["exclusive"]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exclusive, "_ask_active", lambda _patterns: None)
@@ -122,3 +122,28 @@ def test_a_pattern_cannot_take_more_than_was_meant(item: dict[str, Any], sentenc
 def test_a_directorys_pattern_is_one_of_names(value: Any) -> None:
     with pytest.raises(spec.SpecError, match="allowed: true, false or a pattern of file names"):
         spec.normalise({"directories": [{"path": "/x", "exclusive": value}]})
+
+
+def test_marked_units_go_whatever_their_name(system: Path) -> None:
+    (system / "shop-web@.service").write_text("[Unit]\nX-Slipway=api\n[Service]")
+    (system / "shop-web@.service.d").mkdir()
+    (system / "multi-user.target.wants" / "shop-web@8100.service").symlink_to(system / "shop-web@.service")
+    (system / "shop-worker@.service").write_text("[Unit]\nX-Slipway=celery_workers\n[Service]")
+    (system / "blog-web@.service").write_text("[Unit]\nX-Slipway=api\n[Service]")
+    wanted = spec.normalise(
+        {
+            "files": [{"path": f"{system}/blog-web@.service", "content": "x"}],
+            "units": [{"name": "blog-web@8000.service", "state": "started"}, {"exclusive": "*.service", "marked": "api"}],
+        }
+    )
+    done = completed(wanted, ["shop-web@8100.service", "blog-web@8000.service"])
+    assert absent(done, "files") == [f"{system}/shop-web@.service"]
+    assert absent(done, "directories") == [f"{system}/shop-web@.service.d"]
+    assert [unit["name"] for unit in done["units"]] == ["shop-web@8100.service", "blog-web@8000.service"]
+
+
+def test_a_pattern_of_everything_needs_a_mark() -> None:
+    with pytest.raises(spec.SpecError, match="begins with three plain characters"):
+        spec.normalise({"units": [{"exclusive": "*.service"}]})
+    with pytest.raises(spec.SpecError, match="marked is 'Two words'"):
+        spec.normalise({"units": [{"exclusive": "*.service", "marked": "Two words"}]})
