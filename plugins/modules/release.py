@@ -124,12 +124,27 @@ options:
     type: list
     elements: str
     default: []
+  migrate_check:
+    description:
+      - Command that must succeed after O(migrate), with the same environment, such as C(manage.py migrate --check). Else the release is
+        not called migrated, and the next run migrates again.
+    type: list
+    elements: str
+    default: []
   migrate_timeout:
     description:
       - Seconds the migration may take. After that it gets SIGTERM, so that the database takes an open transaction back, and SIGKILL
         20 seconds later.
     type: int
     default: 1800
+  migrate_environment:
+    description: Environment of O(migrate) alone, added to O(environment).
+    type: dict
+    default: {}
+  migrate_secrets:
+    description: Secrets of O(migrate) alone, added to O(secrets); the database is addressed directly here, not through a pooler.
+    type: dict
+    default: {}
   user:
     description: System user for O(imports) and O(migrate). Without it they run as root.
     type: str
@@ -215,7 +230,7 @@ EXAMPLES = r"""
       version: v1.4.0
     user: app
     migrate: [alembic, upgrade, head]
-    secrets:
+    migrate_secrets:
       DATABASE_URL: "{{ vault_database_admin_url }}"
   register: app_release
 
@@ -374,10 +389,12 @@ def build_environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def application_environment(params: dict[str, Any], venv: Path) -> Iterator[dict[str, str]]:
-    """The environment of the running application, secrets included, delivered as it gets them."""
-    given = {**activated(venv), **texts(params["environment"])}
-    delivered = texts(params["secrets"])
+def application_environment(
+    params: dict[str, Any], venv: Path, environment: dict[str, Any], secrets: dict[str, Any]
+) -> Iterator[dict[str, str]]:
+    """The environment of the running application, secrets included, delivered as it gets them, and more of both."""
+    given = {**activated(venv), **texts({**params["environment"], **environment})}
+    delivered = texts({**params["secrets"], **secrets})
     if params["secret_delivery"] == "environment" or not delivered:
         yield {**given, **delivered}
         return
@@ -411,7 +428,7 @@ def build(params: dict[str, Any], store: Store, identity: str, plan: Plan, recip
     if params["imports"]:
         code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name)"
         argv = [str(making.venv / "bin/python"), "-c", code, *params["imports"]]
-        with application_environment(params, making.venv) as environment:
+        with application_environment(params, making.venv, {}, {}) as environment:
             runner.run(argv, cwd=making.source, purpose="imports", extra=environment, user=params["user"])
     os.sync()
     content = {"id": identity, "source": describe_source(params), "recipe": recipe, "packages": installed,
@@ -428,11 +445,13 @@ def describe_source(params: dict[str, Any]) -> dict[str, object]:
 def migrate(params: dict[str, Any], store: Store, identity: str, runner: Runner) -> None:
     folder = store.path(identity)
     venv = folder / "venv"
-    with application_environment(params, venv) as environment:
-        runner.run(
-            words(params["migrate"], venv),
-            cwd=folder / "source", purpose="migrate", extra=environment, user=params["user"], seconds=params["migrate_timeout"],
-        )  # fmt: skip
+    with application_environment(params, venv, params["migrate_environment"], params["migrate_secrets"]) as environment:
+        for purpose, argv in (("migrate", params["migrate"]), ("the check after the migration", params["migrate_check"])):
+            if argv:
+                runner.run(
+                    words(argv, venv),
+                    cwd=folder / "source", purpose=purpose, extra=environment, user=params["user"], seconds=params["migrate_timeout"],
+                )  # fmt: skip
     done = {"command": params["migrate"], "migrated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     write_atomic(folder / MIGRATED, manifest(done))
 
@@ -492,7 +511,10 @@ def main() -> None:
             "strict": {"type": "bool", "default": False},
             "imports": {"type": "list", "elements": "str", "default": []},
             "migrate": {"type": "list", "elements": "str", "default": []},
+            "migrate_check": {"type": "list", "elements": "str", "default": []},
             "migrate_timeout": {"type": "int", "default": 1800},
+            "migrate_environment": {"type": "dict", "default": {}},
+            "migrate_secrets": {"type": "dict", "default": {}, "no_log": True},
             "user": {"type": "str", "default": ""},
             "environment": {"type": "dict", "default": {}},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
@@ -509,12 +531,13 @@ def main() -> None:
     plan = plan_of(params)
     try:
         recipe = recipe_of(plan, params["payload"]["digest"], params)
-        texts(params["secrets"] | params["build_secrets"])
+        texts(params["secrets"] | params["build_secrets"] | params["migrate_secrets"])
+        texts(params["migrate_environment"])
     except InvalidEnvironmentError as error:
         module.fail_json(msg=f"environment: {error}")
     identity = release_id(params["payload"]["label"], recipe)
     store = Store(Path(params["root"]), params["name"])
-    hidden = [str(value) for values in (params["secrets"], params["build_secrets"]) for value in values.values()]
+    hidden = [str(value) for values in (params["secrets"], params["build_secrets"], params["migrate_secrets"]) for value in values.values()]
     try:
         if module.check_mode:
             todo = actions_of(params, store, identity)

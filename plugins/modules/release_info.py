@@ -1,0 +1,129 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""slipway.stack.release_info: the releases of an application on a host, and the one to go back to."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_info
+short_description: Tell which releases of an application a host has, and which was live before
+version_added: "0.1.0"
+description:
+  - Reads what M(slipway.stack.release) built in C(<root>/<name>/releases), and changes nothing.
+  - Gives the path of O(wanted), so that M(slipway.stack.state) can make it live.
+options:
+  name:
+    description: Name of the application.
+    type: str
+    required: true
+  root:
+    description: Folder of all applications.
+    type: path
+    default: /opt
+  link:
+    description: The link that makes a release live.
+    type: str
+    default: current
+  wanted:
+    description:
+      - V(present) is what O(link) means, V(previous) what it meant before; anything else is the id of a release. One that is not on
+        this host is an error that lists those that are.
+    type: str
+    default: present
+attributes:
+  check_mode:
+    description: Reads only.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    details: It changes nothing.
+    support: N/A
+  idempotent:
+    description: It never changes anything.
+    support: full
+author:
+  - Slipway maintainers (@slipway)
+"""
+
+EXAMPLES = r"""
+- name: What could be live in place of the present release
+  slipway.stack.release_info:
+    name: shop
+    wanted: previous
+  register: shop_release
+"""
+
+RETURN = r"""
+id:
+  description: The release that O(wanted) means.
+  returned: success
+  type: str
+  sample: shop-v1.4.1-3f2a9c01b7de
+path:
+  description: Its folder.
+  returned: success
+  type: str
+releases:
+  description: Every complete release, oldest first, with C(id), C(built), C(source) and the links that mean it (C(live)).
+  returned: always
+  type: list
+  elements: dict
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.stack.plugins.module_utils.release.store import MANIFEST, MIGRATED, Store
+
+
+def described(store: Store, identity: str) -> dict[str, Any]:
+    """What the manifest says of one release."""
+    content = json.loads((store.path(identity) / MANIFEST).read_text())
+    marker = store.path(identity) / MIGRATED
+    return {
+        "id": identity,
+        "built": content.get("built", ""),
+        "source": content.get("source", {}),
+        "migrated": json.loads(marker.read_text()).get("migrated", "") if marker.is_file() else "",
+        "live": [link for link, name in store.live().items() if name == identity],
+    }
+
+
+def chosen(store: Store, link: str, wanted: str, known: list[str]) -> str:
+    """The id that is meant; empty when there is none."""
+    past = store.history().get(link, [])
+    if wanted == "present":
+        return past[-1] if past else ""
+    if wanted == "previous":
+        return next((name for name in reversed(past[:-1]) if name in known), "")
+    return wanted if wanted in known else ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "root": {"type": "path", "default": "/opt"},
+            "link": {"type": "str", "default": "current"},
+            "wanted": {"type": "str", "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    store = Store(Path(module.params["root"]), module.params["name"])
+    known = store.complete()
+    releases = [described(store, name) for name in known]
+    found = chosen(store, module.params["link"], module.params["wanted"], known)
+    if not found:
+        here = ", ".join(known) or "none"
+        module.fail_json(
+            msg=f"{module.params['name']} has no release {module.params['wanted']!r} for {module.params['link']}; on this host: {here}",
+            releases=releases,
+        )
+    module.exit_json(changed=False, id=found, path=str(store.path(found)), releases=releases)
+
+
+if __name__ == "__main__":
+    main()
