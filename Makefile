@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SETUP := scripts/setup
 
-.PHONY: help demo demo-down test test-changed mutations lint unit contract example gcp molecule e2e faults bench rendered docs requirements setup engine
+.PHONY: help demo demo-down test test-changed mutations lint unit contract example gcp molecule e2e faults public bench rendered docs requirements setup engine
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -31,6 +31,9 @@ test-changed: engine ## what the difference from main can break, in minutes
 
 mutations: setup ## break the product in known places, and see which test notices (ONLY=word: some of them)
 	@tests/mutations/run $(if $(ONLY),--only '$(ONLY)')
+
+public: engine   ## three public applications beside the example on one server, from the package index (not in make test)
+	@.venv/bin/python -m pytest -q tests/public
 
 bench: engine    ## timings as ratios: the engine against idiomatic tasks and pyinfra
 	@tests/bench/run

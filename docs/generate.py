@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes what a machine knows better: the option tables of the roles, the pages of the modules, the table and picture of the flows.
+"""Writes what a machine knows better: the option tables of the roles, the contract of an application, the pages of the modules, the
+table and picture of the flows.
 
 Between the markers `<!-- NAME:start -->` and `<!-- NAME:end -->` everything is replaced. `--check` writes nothing and exits 1
 where a file is stale.
@@ -58,6 +59,26 @@ def option_table(role: Path) -> str:
     return "\n".join(lines)
 
 
+def contract_rows(options: dict[str, Any], depth: int = 0) -> list[str]:
+    """The keys of an application, those of an entry below it."""
+    lines = []
+    for name, option in options.items():
+        several = option.get("elements") == "dict" and option.get("type") == "dict"
+        kind = "dict by name" if several else option.get("type", "str") + (f" of {option['elements']}" if "elements" in option else "")
+        default = "**required**" if option.get("required") else shown(option["default"]) if "default" in option else ""
+        choices = f" One of {', '.join(f'`{choice}`' for choice in option['choices'])}." if "choices" in option else ""
+        label = "&nbsp;&nbsp;" * depth + f"`{'.' if depth else ''}{name}`"
+        lines.append(f"| {label} | {kind} | {default} | {plain(option.get('description', ''))}{choices} |")
+        lines += contract_rows(option.get("options") or {}, depth + 1)
+    return lines
+
+
+def contract_table() -> str:
+    """The contract `applications`."""
+    spec = yaml.safe_load((ROOT / "playbooks/vars/applications_spec.yml").read_text())["applications"]
+    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *contract_rows(spec["options"])])
+
+
 def flow_tables() -> tuple[str, str]:
     """The flows as a table and as a picture."""
     wiring = yaml.safe_load((ROOT / "playbooks/vars/wiring.yml").read_text())
@@ -72,6 +93,7 @@ def flow_tables() -> tuple[str, str]:
                 edges.setdefault((source, service["group"]), []).append(flow["to"])
     picture = ["```mermaid", "flowchart LR"]
     picture += [f"  {source} -- {', '.join(names)} --> {target}" for (source, target), names in edges.items()]
+    picture += ["  nginx -- applications --> api", "  api & celery_workers -- what an application names --> pgbouncer & redis & postgres"]
     picture += ["  monitoring -. exporters .-> nginx & api & postgres & pgbouncer & redis", "```"]
     return "\n".join(table), "\n".join(picture)
 
@@ -149,6 +171,8 @@ def pages() -> dict[Path, str]:
     for role in sorted(path for path in (ROOT / "roles").iterdir() if (path / "README.md").is_file()):
         page = role / "README.md"
         found[page] = between(page.read_text(), "options", option_table(role))
+    page = ROOT / "docs/applications.md"
+    found[page] = between(page.read_text(), "contract", contract_table())
     table, picture = flow_tables()
     page = ROOT / "docs/architecture.md"
     found[page] = between(between(page.read_text(), "flows", table), "picture", picture)

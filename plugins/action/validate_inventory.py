@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
+from ansible_collections.slipway.stack.plugins.plugin_utils import applications as contract
 from ansible_collections.slipway.stack.plugins.plugin_utils import arguments, checks, inventory_files, platform
 from ansible_collections.slipway.stack.plugins.plugin_utils import inventory_check as check
 from ansible_collections.slipway.stack.plugins.plugin_utils import wiring as table
@@ -61,7 +63,7 @@ class ActionModule(ActionBase):
         self.contexts: dict[str, dict[str, Any]] = {}
         self.defaults: dict[str, dict[str, Any]] = {}
         self.specs = role_specs()
-        self.site: Spec = arguments.load(PLAYBOOKS / "vars" / "site_spec.yml")
+        self.site: Spec = {**arguments.load(PLAYBOOKS / "vars" / "site_spec.yml"), **contract.spec()}
         self.derived = set(arguments.load(PLAYBOOKS / "vars" / "wiring.yml"))
         self.checks = {role: checks.read(COLLECTION / "roles" / role / "meta" / "checks.yml") for role in self.specs}
         self.given = {host: self.inventory_variables(self.inventory.get_host(host)) for host in self.groups["all"]}
@@ -105,7 +107,8 @@ class ActionModule(ActionBase):
         for host in self.groups["all"]:
             told[host] += self.check_host(host, values, told[host] + [problem for _host, problem in found], facts=False)
             found += [(host, problem) for problem in told[host]]
-        wrong = {problem.root for problems in told.values() for problem in problems}
+        found += [("", problem) for problem in self.application_problems(values, everything_told)]
+        wrong = {problem.root for _host, problem in found}
         found += [("", problem) for problem in self.pool_problems(values, wrong)]
         return self.causes(found)
 
@@ -156,13 +159,11 @@ class ActionModule(ActionBase):
             )
             found.append(Problem("host localhost", given, allowed, self.place_of_host("localhost")))
         for role in sorted(set(self.specs) - ON_EVERY_HOST):
-            # Workers alone take their names and source from the api's variables.
-            if not self.groups.get(role) and not (role == "api" and self.groups.get("celery_workers")):
+            if not self.groups.get(role):
                 found += self.set_for_nobody(role)
-        for role, needed in (("api", "postgres"), ("nginx", "api"), ("pgbouncer", "postgres")):
-            if self.groups.get(role) and not self.groups.get(needed):
-                allowed = f"a host in the group {needed}, which {role} is connected to"
-                found.append(Problem(f"group {needed}", "empty or missing", allowed, self.place_of_host(self.groups[role][0])))
+        if self.groups.get("pgbouncer") and not self.groups.get("postgres"):
+            allowed = "a host in the group postgres, which pgbouncer is connected to"
+            found.append(Problem("group postgres", "empty or missing", allowed, self.place_of_host(self.groups["pgbouncer"][0])))
         return found
 
     def set_for_nobody(self, role: str) -> list[Problem]:
@@ -200,6 +201,10 @@ class ActionModule(ActionBase):
         base = arguments.load(PLAYBOOKS / "vars" / "wiring.yml")
         given = next(iter(self.given.values()), {})
         services, flows = dict(base["wiring_base_services"]), list(base["wiring_base_flows"])
+        applications = self._resolved(given, "applications", variables)
+        if applications and contract.fits(applications):
+            services.update(contract.services(applications))
+            flows += contract.flows(applications, self.groups)
         extra_services = self._resolved(given, "wiring_extra_services", variables)
         extra_flows = self._resolved(given, "wiring_extra_flows", variables)
         if isinstance(extra_services, Mapping):
@@ -370,6 +375,7 @@ class ActionModule(ActionBase):
     def placed(problem: Problem, given: Mapping[str, Any]) -> Problem:
         """The problem with the file and line of its variable, or of the first variable that it is about."""
         names = [problem.root, *re.findall(r"[a-z]\w+", problem.variable + " " + problem.given + " " + problem.allowed)]
+        problem.where = problem.where or inventory_files.where_inside(given, problem.variable)
         problem.where = problem.where or next((where(name) for wanted in names for name in given if name == wanted), "")
         return problem
 
@@ -447,6 +453,45 @@ class ActionModule(ActionBase):
             found += [(host, problem) for problem in self.check_host(host, {host: {**values, **mine}}, [], facts=True)]
         return found
 
+    # -- applications ------------------------------------------------------------------------------------------------
+
+    def application_problems(self, values: Mapping[str, Mapping[str, Any]], told: list[Problem]) -> list[Problem]:
+        """Of the contract `applications`, once for the whole inventory, and of the groups that it names."""
+        host = next((host for host in self.groups["all"] if "applications" in values[host]), None)
+        applications = values[host]["applications"] if host else {}
+        found = checks.not_told(contract.problems(applications, str(self._loader.get_basedir())), told)
+        if contract.fits(applications) and not any(problem.root == "applications" for problem in told):
+            found += self.placement_problems(applications, values)
+        return [self.placed(problem, self.given[host or self.groups["all"][0]]) for problem in found]
+
+    def placement_problems(self, applications: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+        """Processes without a host, hosts without a process, and connections to what runs nowhere."""
+        places = contract.places(applications)
+        for name, label, process in places:
+            if not self.groups.get(process["hosts"]):
+                near = difflib.get_close_matches(process["hosts"], self.groups, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                variable = f"applications.{name}.processes.{label}.hosts"
+                yield Problem(variable, repr(process["hosts"]), f"{hint}a group of this inventory with a host")
+        for place, entry in contract.connections_of(applications):
+            group = entry["to"].split("_")[0]
+            if not self.groups.get(group):
+                yield Problem(f"{place}.to", repr(entry["to"]), f"a service of this inventory: the group {group} has no host")
+                continue
+            server = values[(self.groups.get("postgres") or [""])[0] if group != "redis" else self.groups["redis"][0]]
+            for key, table_of in (("user", f"{'redis' if group == 'redis' else 'postgres'}_users"), ("database", "postgres_databases")):
+                known = [str(item["name"]) for item in server.get(table_of, []) if isinstance(item, Mapping) and "name" in item]
+                if (key == "user" or group != "redis") and table_of in server and entry[key] not in known:
+                    near = difflib.get_close_matches(str(entry[key]), known, n=1)
+                    allowed = f"{f'did you mean {near[0]}? ' if near else ''}a name in {table_of}: {', '.join(known) or 'there is none'}"
+                    yield Problem(f"{place}.{key}", repr(entry[key]), allowed)
+        for group, types in (*contract.ROLES.items(), ("nginx", contract.ROLES["api"])):
+            if self.groups.get(group) and not any(process["type"] in types for _name, _label, process in places):
+                given = "without a process of type " + ", ".join(types)
+                problem = Problem("applications", given if applications else "missing", f"at least one, for the hosts of the group {group}")
+                problem.where = self.place_of_host(self.groups[group][0]) if not applications else ""
+                yield problem
+
     # -- pools -------------------------------------------------------------------------------------------------------
 
     def pool_problems(self, values: Mapping[str, Mapping[str, Any]], wrong: Iterable[str]) -> list[Problem]:
@@ -454,25 +499,11 @@ class ActionModule(ActionBase):
         servers, poolers = self.groups.get("postgres", []), self.groups.get("pgbouncer", [])
         wrong = set(wrong)
         names = ("postgres_max_connections", "postgres_superuser_reserved_connections", "pgbouncer_databases", "pgbouncer_users")
-        names += (
-            "pgbouncer_default_pool_size",
-            "pgbouncer_reserve_pool_size",
-            "pgbouncer_max_client_conn",
-            "api_instances",
-            "api_processes",
-        )
-        names += ("api_database_pool_size", "api_database_max_overflow", "celery_workers_queues")
+        names += ("pgbouncer_default_pool_size", "pgbouncer_reserve_pool_size", "pgbouncer_max_client_conn", "applications")
         if not servers or wrong & set(names):
             return []
         database, pooler = values[servers[0]], values[poolers[0]] if poolers else {}
-        clients = sum(
-            values[host]["api_instances"]
-            * values[host]["api_processes"]
-            * (values[host]["api_database_pool_size"] + values[host]["api_database_max_overflow"])
-            for host in self.groups.get("api", [])
-        )
-        for host in self.groups.get("celery_workers", []):
-            clients += sum(queue.get("concurrency", 2) for queue in values[host]["celery_workers_queues"])
+        clients = contract.database_clients(values[servers[0]].get("applications", {}), self.groups)
         default = pooler.get("pgbouncer_default_pool_size", 0)
         pools = check.Pools(
             max_connections=database["postgres_max_connections"],
@@ -487,6 +518,6 @@ class ActionModule(ActionBase):
             clients=clients,
         )
         given: dict[str, Any] = {}
-        for host in [*servers, *poolers, *self.groups.get("api", []), *self.groups.get("celery_workers", [])]:
+        for host in [*servers, *poolers]:
             given.update({name: value for name, value in self.given[host].items() if name in names})
         return [self.placed(problem, given) for problem in pools.problems()]

@@ -133,6 +133,13 @@ def problems_of(name: str, value: Any, option: Option, *, top: bool = True, secr
         for number, item in enumerate(value):
             found += problems_of(f"{name}[{number}]", item, element, top=False, secret=secret)
         return found
+    if isinstance(value, Mapping) and option.get("elements"):  # a mapping of the user's own names to entries of one shape
+        entry = {"type": option["elements"], **{key: option[key] for key in ("options", "choices") if key in option}}
+        return [
+            problem
+            for key, item in value.items()
+            for problem in problems_of(f"{name}.{one_line(key)}", item, entry, top=False, secret=secret)
+        ]
     if isinstance(value, Mapping) and option.get("options"):
         return _mapping(name, value, option["options"], secret)
     return weak_secrets(name, value, bool(option.get("required"))) if secret else []

@@ -30,6 +30,66 @@ CONNECTION_VARIABLES = frozenset(_CONNECTION_VARIABLES.split())
 """What Ansible and its connections read. A misspelt one is ignored in silence: Ansible then comes as another user, at another port."""
 
 
+_APPLICATION = {
+    "source": "source",
+    "python": "python",
+    "installer": "installer",
+    "uv_version": "uv_version",
+    "packages": "packages",
+    "post_install_commands": "build.commands",
+    "build_environment": "build.environment",
+    "build_secrets": "build.secrets",
+    "build_strict": "build.strict",
+    "verify_imports": "build.imports",
+    "keep_releases": "keep_releases",
+    "environment": "environment",
+    "secrets": "connections, or secrets for what is none",
+    "secret_delivery": "secret_delivery",
+    "directories": "directories",
+}
+_PROCESS = {
+    "allowed_networks": "networks",
+    "runtime_code": "runtime_code",
+    "sandbox_exceptions": "sandbox_exceptions",
+    "stop_timeout": "stop_timeout",
+}
+MOVED = {
+    **{f"{role}_{old}": f"applications.NAME.{new}" for role in ("api", "celery_workers") for old, new in _APPLICATION.items()},
+    **{f"api_{old}": f"applications.NAME.processes.web.{new}" for old, new in _PROCESS.items()},
+    **{f"celery_workers_{old}": f"applications.NAME.processes.WORKER.{new}" for old, new in _PROCESS.items()},
+    "api_name": "applications.NAME: the name is the key",
+    "api_user": "nothing: the account has the application's name",
+    "api_unit": "nothing: the units are called NAME-web@PORT",
+    "api_module": "applications.NAME.processes.web: {type: asgi, app: ...}",
+    "api_command": "applications.NAME.processes.web.command",
+    "api_exec_prefix": "applications.NAME.processes.web.exec_prefix",
+    "api_port": "applications.NAME.processes.web.port",
+    "api_instances": "applications.NAME.processes.web.instances",
+    "api_processes": "applications.NAME.processes.web.workers",
+    "api_memory_max": "applications.NAME.processes.web.memory_max",
+    "api_ready_timeout": "applications.NAME.processes.web.start_timeout",
+    "api_ready_settle": "applications.NAME.processes.web.settle",
+    "api_health_path": "applications.NAME.health.live",
+    "api_ready_path": "applications.NAME.health.ready",
+    "api_metrics_path": "applications.NAME.health.metrics",
+    "api_migrate_command": "applications.NAME.migrate.command",
+    "api_migrate_environment": "applications.NAME.migrate.environment",
+    "api_migrate_secrets": "applications.NAME.migrate.connections, or migrate.secrets for what is none",
+    "api_migrate_timeout": "applications.NAME.migrate.timeout",
+    "api_database_pool_size": "applications.NAME.connections.DATABASE_URL.pool.size, with size_variable for the application",
+    "api_database_max_overflow": "applications.NAME.connections.DATABASE_URL.pool.overflow, with overflow_variable for the application",
+    "celery_workers_name": "applications.NAME: workers and api are processes of one application",
+    "celery_workers_user": "nothing: the account has the application's name",
+    "celery_workers_app": "applications.NAME.processes.WORKER: {type: celery, app: ...}",
+    "celery_workers_queues": "a process of type celery for each entry: applications.NAME.processes.WORKER: {type: celery, app: ...}",
+    "celery_workers_start_timeout": "applications.NAME.processes.WORKER.start_timeout",
+    "celery_workers_beat_scheduler": "applications.NAME.processes.beat: {type: celery_beat, app: ..., scheduler: ...}",
+    "monitoring_api_metrics": "applications.NAME.health.metrics: empty for an application without metrics",
+    "monitoring_api_metrics_path": "applications.NAME.health.metrics",
+}
+"""What was one application in an inventory, with what to write in its place."""
+
+
 def unknown_variables(names: Iterable[str], known: Iterable[str], foreign: Sequence[str] = ()) -> list[Problem]:
     """Names that no role knows, each with the nearest known one; Ansible itself accepts `redis_prot: 1` in silence.
 
@@ -43,6 +103,9 @@ def unknown_variables(names: Iterable[str], known: Iterable[str], foreign: Seque
             near = difflib.get_close_matches(name, sorted(CONNECTION_VARIABLES), n=1, cutoff=0.8)
             if name not in CONNECTION_VARIABLES and near:
                 problems.append(Problem(name, "a name that Ansible does not know", f"did you mean {near[0]}?"))
+            continue
+        if name in MOVED:
+            problems.append(Problem(name, "a name of an earlier version", f"{MOVED[name]} (docs/applications.md)"))
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]}? Otherwise a" if near else "a"
@@ -104,14 +167,14 @@ class Pools:
                 )
             else:
                 given = f"pools of {self.clients} connections straight to PostgreSQL, without pgbouncer, and {self.direct} besides"
-                found.append(Problem("api_database_pool_size, api_database_max_overflow", given, allowed))
+                found.append(Problem("applications{}.connections{}.pool", given, allowed))
         if self.poolers and self.clients > self.poolers * self.max_client_connections:
             found.append(
                 Problem(
                     "pgbouncer_max_client_conn",
-                    f"{self.max_client_connections} on {self.poolers} pgbouncer host(s), while api and workers may open {self.clients}",
-                    f"at least {-(-self.clients // self.poolers)}, or smaller pools (api_instances, api_processes, api_database_pool_size,"
-                    " api_database_max_overflow, concurrency in celery_workers_queues)",
+                    f"{self.max_client_connections} on {self.poolers} pgbouncer host(s), while the applications may open {self.clients}",
+                    f"at least {-(-self.clients // self.poolers)}, or smaller pools (pool, instances,"
+                    " workers and concurrency in applications)",
                 )
             )
         return found

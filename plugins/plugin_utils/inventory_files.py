@@ -9,6 +9,7 @@ happens with exit status 0; a file for a group that does not exist is never read
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,23 @@ def where(name: Any) -> str:
         return str(found.description).strip("<>") if found is not None and found.description else ""
     shown = shown_path(Path(str(found.path)))
     return f"{shown}:{found.line_num}" if found.line_num else f"{shown}:1"
+
+
+def where_inside(given: Mapping[str, Any], variable: str) -> str:
+    """File and line of `applications.shop.processes.web.port`: of the last part of the name that was written down."""
+    place, value = "", given
+    path, _, name = variable.partition(": the name ")
+    for part in [*re.findall(r"[^.\[\]]+", path), *([name.strip("'")] if name else [])]:
+        if isinstance(value, Mapping):
+            key = next((key for key in value if str(key) == part), None)
+            if key is None:
+                return place
+            place, value = where(key) or place, value[key]
+        elif isinstance(value, (list, tuple)) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return place
+    return place
 
 
 def problems(sources: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[Problem]:

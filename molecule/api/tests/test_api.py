@@ -25,16 +25,16 @@ def test_secrets_are_nowhere_they_do_not_belong(host: Host) -> None:
         found = host.run(f"grep -rlF {secret} /etc /opt/hello /var/lib /run/systemd/system 2>/dev/null").stdout.split()
         assert [path for path in found if host.file(path).mode & 0o037 or host.file(path).user != "root"] == []
         assert host.run(f"journalctl --no-pager | grep -F {secret}").rc == 1
-        assert host.run(f"systemctl show 'api@*' | grep -F {secret}").rc == 1
+        assert host.run(f"systemctl show 'hello-*' | grep -F {secret}").rc == 1
         arguments = host.check_output("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'")
         assert secret not in arguments.replace("grep", "")
 
 
 def test_secret_files_belong_to_root_and_the_service_reads_them(host: Host) -> None:
-    folder, token = host.file("/etc/hello/api-secrets"), host.file("/etc/hello/api-secrets/API_TOKEN")
+    folder, token = host.file("/etc/hello/secrets"), host.file("/etc/hello/secrets/API_TOKEN")
     assert (folder.user, folder.group, folder.mode) == ("root", "hello", 0o750)
     assert (token.user, token.group, token.mode, token.content_string) == ("root", "hello", 0o640, TOKEN)
-    assert host.check_output("ls /etc/hello") == "api-secrets\napi.env"
+    assert host.check_output("ls /etc/hello") == "hello.env\nsecrets"
 
 
 def test_nobody_else_can_hold_a_lock_of_the_builds(host: Host) -> None:
@@ -59,9 +59,9 @@ def test_a_command_runs_as_the_service_does(host: Host) -> None:
     code = "import getpass, os, sys; print(getpass.getuser(), os.getcwd(), sys.prefix, len(open(os.environ['API_TOKEN_FILE']).read()))"
     release = "/opt/hello/releases/" + about(host)["release"]
     expected = f"hello {release}/source {release}/venv {len(TOKEN)}"
-    said = host.check_output("slipway-run api@8000 python -c %s", code)
+    said = host.check_output("slipway-run hello-web@8000 python -c %s", code)
     assert said.replace("/opt/hello/current/venv", f"{release}/venv") == expected
-    assert host.run("slipway-run api@8000 false").rc == 1
+    assert host.run("slipway-run hello-web@8000 false").rc == 1
     assert "there is no unit nobody.service" in host.run("slipway-run nobody true").stderr
 
 
@@ -72,14 +72,15 @@ def test_release_belongs_to_root_and_the_service_cannot_write_it(host: Host) -> 
 
 
 def test_units_are_sandboxed(host: Host) -> None:
-    rated = host.run("systemd-analyze security --no-pager --threshold=10 api@8000.service")
+    rated = host.run("systemd-analyze security --no-pager --threshold=10 hello-web@8000.service")
     assert rated.rc == 0, rated.stdout
 
 
 def test_folders_of_the_application(host: Host) -> None:
-    models = host.file("/srv/hello-models")
+    models, weights = host.file("/srv/hello-models"), host.file("/srv/hello-models/weights.json")
     assert (models.user, models.group, models.mode) == ("root", "hello", 0o750)
-    process = host.check_output("systemctl show -p MainPID --value api@8000.service")
+    assert (weights.user, weights.group, weights.mode, weights.content_string) == ("root", "hello", 0o640, '{"empathy": 0.5}')
+    process = host.check_output("systemctl show -p MainPID --value hello-web@8000.service")
     enter = f"nsenter -t {process} -m setpriv --reuid hello --regid hello --clear-groups touch"
     assert host.run(f"{enter} /var/lib/hello-migrations/written").rc == 0
     assert "Read-only file system" in host.run(f"{enter} /srv/hello-models/written").stderr

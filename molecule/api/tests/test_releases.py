@@ -66,6 +66,39 @@ def test_new_release_rolls_without_losing_a_request_and_the_old_one_stays(hosts:
         assert host.file(f"/opt/hello/releases/{before[name]}/release.json").exists
 
 
+def test_back_to_the_release_before_without_losing_a_request_and_forth_again(hosts: Hosts, converge: Converge) -> None:
+    present = releases(hosts)
+    answers: dict[str, str] = {}
+
+    def ask(name: str) -> None:
+        answers[name] = hosts[name].check_output("rm -f /root/stop; timeout 240 python3 -c %s", ASK)
+
+    askers = [threading.Thread(target=ask, args=(name,)) for name in hosts]
+    for asker in askers:
+        asker.start()
+    try:
+        done = converge(play="rollback.yml", api_rollback={"hello": "previous"})
+        back = releases(hosts)
+        versions = {about(host, port)["version"] for host in hosts.values() for port in PORTS}
+        forth = converge(play="rollback.yml", api_rollback={"hello": "previous"})
+    finally:
+        for host in hosts.values():
+            host.run("touch /root/stop")
+        for asker in askers:
+            asker.join()
+    assert done.code == 0, done.output
+    assert forth.code == 0, forth.output
+    assert "only-for-this-scenario" not in done.output + forth.output
+    assert versions == {"1"}
+    assert [name for name in hosts if back[name] == present[name]] == []
+    assert releases(hosts) == present
+    assert {int(answer.split()[1]) for answer in answers.values()} == {0}
+    lost = converge(play="rollback.yml", api_rollback={"hello": "hello-0123456789ab"})
+    assert lost.failed == set(hosts)
+    assert lost.missing("hello has no release 'hello-0123456789ab' for current; on this host: ") == []
+    assert releases(hosts) == present
+
+
 def test_release_that_does_not_get_ready_is_taken_back(hosts: Hosts, converge: Converge, source: Path) -> None:
     before = releases(hosts)
     (source / "broken.txt").write_text("")
@@ -102,7 +135,7 @@ def test_failed_build_names_the_command_and_leaves_the_running_release(hosts: Ho
 
 def test_killed_build_is_cleared_away_and_never_looks_complete(hosts: Hosts, converge: Converge, source: Path) -> None:
     (source / "version.txt").write_text("3\n")
-    slow = {"play": "deploy.yml", "hello_path": str(source), "api_post_install_commands": ["sleep 61"]}
+    slow = {"play": "deploy.yml", "hello_path": str(source), "hello_commands": ["sleep 61"]}
     deploying = threading.Thread(target=converge, kwargs=slow)
     deploying.start()
     unfinished = {}
@@ -121,27 +154,38 @@ def test_killed_build_is_cleared_away_and_never_looks_complete(hosts: Hosts, con
 
 def test_fewer_instances_stop_the_surplus_and_dropped_secrets_go(hosts: Hosts, converge: Converge) -> None:
     reasons = {"ProcSubset": "psutil reads /proc/meminfo", "@resources": "threads with an affinity"}
-    values = {"api_instances": 1, "api_sandbox_exceptions": reasons, "api_secrets": {"OTHER_TOKEN": "only-for-this-scenario-0c1d"}}
+    web = {"instances": 1, "sandbox_exceptions": reasons}
+    values = {"hello_web": web, "hello_secrets": {"OTHER_TOKEN": "only-for-this-scenario-0c1d"}}
     assert {about(host)["sandbox"] for host in hosts.values()} == {"no affinity"}
     done = converge(play="deploy.yml", hello_path=str(SCENARIO / "files/hello"), **values)
     assert done.code == 0, done.output
     for host in hosts.values():
-        assert host.check_output("ls /etc/hello/api-secrets") == "OTHER_TOKEN"
-        assert "# not ProcSubset: psutil reads /proc/meminfo" in host.check_output("systemctl cat api@8000.service")
-        assert not host.service("api@8001.service").is_running
-        assert not host.service("api@8001.service").is_enabled
+        assert host.check_output("ls /etc/hello/secrets") == "OTHER_TOKEN"
+        assert "# not ProcSubset: psutil reads /proc/meminfo" in host.check_output("systemctl cat hello-web@8000.service")
+        assert not host.service("hello-web@8001.service").is_running
+        assert not host.service("hello-web@8001.service").is_enabled
         assert about(host)["sandbox"] == "open"
 
 
-def test_third_party_application_by_variables_alone(hosts: Hosts, converge: Converge) -> None:
+def test_third_party_application_beside_the_first_by_variables_alone(hosts: Hosts, converge: Converge) -> None:
     done = converge(play="third_party.yml")
     assert done.code == 0, done.output
     ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8100/-/versions.json').read().decode())"
     for host in hosts.values():
         assert "datasette" in host.check_output("python3 -c %s", ask)
-        process = host.check_output("systemctl show -p MainPID --value datasette@8100.service")
+        process = host.check_output("systemctl show -p MainPID --value datasette-web@8100.service")
         assert 'DATASETTE_SECRET=only-for-this-scenario-$"0b1c' in host.check_output(f"tr '\\0' '\\n' < /proc/{process}/environ")
-        delivered = host.file("/etc/datasette/api-secrets.env")
+        delivered = host.file("/etc/datasette/secrets.env")
         assert (delivered.user, delivered.group, delivered.mode) == ("root", "root", 0o600)
-        assert host.check_output("ls /etc/datasette") == "api-secrets.env\napi.env"
-        assert host.service("api@8000.service").is_running
+        assert host.check_output("ls /etc/datasette") == "datasette.env\nsecrets.env"
+        assert host.service("hello-web@8000.service").is_running
+        assert (host.file("/opt/hello/current").exists, host.user("datasette").exists) == (True, True)
+
+
+def test_an_application_that_nobody_declares_any_more_stops(hosts: Hosts, converge: Converge) -> None:
+    done = converge(play="deploy.yml", hello_path=str(SCENARIO / "files/hello"))
+    assert done.code == 0, done.output
+    for host in hosts.values():
+        assert not host.service("datasette-web@8100.service").is_running
+        assert host.run("ls /etc/systemd/system/datasette* /etc/systemd/system/*/datasette*").stdout == ""
+        assert about(host)["version"] == "1"

@@ -6,7 +6,8 @@ from testinfra.host import Host
 
 SCENARIO = Path(__file__).parents[1]
 PASSWORD = "only-for-this-scenario-4be1"
-UNITS = ("celery-worker@default.service", "celery-worker@heavy.service")
+UNITS = ("jobs-default@1.service", "jobs-heavy@1.service")
+BEAT = "jobs-beat.service"
 
 
 def python(host: Host, code: str) -> str:

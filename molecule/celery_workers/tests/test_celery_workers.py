@@ -2,7 +2,7 @@
 
 import base64
 
-from deployment import PASSWORD, UNITS, processes, python, versions
+from deployment import BEAT, PASSWORD, UNITS, processes, python, versions
 from testinfra.host import Host
 
 FLOWER_PASSWORD = "only-for,this:scenario%90$fd#\\"
@@ -18,40 +18,40 @@ def test_every_queue_has_its_worker(host: Host) -> None:
 def test_secrets_are_nowhere_they_do_not_belong(host: Host) -> None:
     for secret in (PASSWORD, FLOWER_PASSWORD):
         written = secret.replace("\\", "")  # a backslash is written twice
-        folders = "/etc/jobs /etc/systemd /opt /var/lib/jobs-workers /usr/local"
+        folders = "/etc/jobs /etc/celery-flower /etc/systemd /opt /var/lib/jobs /usr/local"
         found = host.run(f"grep -rlF -e %s {folders} 2>/dev/null", written).stdout.split()
         assert found
         assert [path for path in found if host.file(path).mode & 0o037 or host.file(path).user != "root"] == []
         assert written not in host.check_output("ps -eo args")
-        assert written not in host.check_output("systemctl show 'celery*'")
-        assert host.run("journalctl --no-pager -u 'celery*' | grep -F -e %s", written).rc == 1
+        assert written not in host.check_output("systemctl show 'jobs-*' 'celery-flower*'")
+        assert host.run("journalctl --no-pager -u 'jobs-*' -u 'celery-flower*' | grep -F -e %s", written).rc == 1
 
 
 def test_secret_files_belong_to_root_and_only_their_service_reads_them(host: Host) -> None:
     modes = {
         path: (host.file(path).user, host.file(path).group, host.file(path).mode)
-        for path in ("/etc/jobs/workers-secrets", "/etc/jobs/workers-secrets/BROKER_URL", "/etc/jobs/flower.env", "/etc/jobs/flower.py")
+        for path in ("/etc/jobs/secrets", "/etc/jobs/secrets/BROKER_URL", "/etc/celery-flower/flower.env", "/etc/celery-flower/flower.py")
     }
     assert modes == {
-        "/etc/jobs/workers-secrets": ("root", "jobs-workers", 0o750),
-        "/etc/jobs/workers-secrets/BROKER_URL": ("root", "jobs-workers", 0o640),
-        "/etc/jobs/flower.env": ("root", "root", 0o600),
-        "/etc/jobs/flower.py": ("root", "celery-flower", 0o640),
+        "/etc/jobs/secrets": ("root", "jobs", 0o750),
+        "/etc/jobs/secrets/BROKER_URL": ("root", "jobs", 0o640),
+        "/etc/celery-flower/flower.env": ("root", "root", 0o600),
+        "/etc/celery-flower/flower.py": ("root", "celery-flower", 0o640),
     }
 
 
 def test_a_command_runs_as_the_workers_do(host: Host) -> None:
-    assert "default@" in host.check_output("slipway-run celery-worker@default celery --app=jobs inspect ping")
+    assert "jobs-default-1@" in host.check_output("slipway-run jobs-default@1 celery --app=jobs inspect ping")
 
 
 def test_every_unit_comes_back_and_keeps_its_folder_closed(host: Host) -> None:
-    for unit in (*UNITS, "celery-beat.service", "celery-flower.service"):
+    for unit in (*UNITS, BEAT, "celery-flower.service"):
         shown = host.check_output("systemctl show --property=Restart,StateDirectoryMode %s", unit)
         assert shown.split() == ["Restart=always", "StateDirectoryMode=0750"]
 
 
 def test_units_are_sandboxed(host: Host) -> None:
-    for unit in (*UNITS, "celery-beat.service", "celery-flower.service"):
+    for unit in (*UNITS, BEAT, "celery-flower.service"):
         rated = host.run("systemd-analyze security --no-pager --threshold=10 %s", unit)
         assert rated.rc == 0, rated.stdout
 
@@ -82,3 +82,26 @@ def test_memory_limit_costs_the_greedy_task_alone(host: Host) -> None:
     assert lost.startswith("lost"), lost
     assert processes(host) == before
     assert versions(host) == "1 1"
+
+
+def test_a_command_is_a_worker_of_any_kind(host: Host) -> None:
+    """Two consumers of a list, with the settings of their process alone, take each parcel once."""
+    code = (
+        "c = jobs.app.backend.client; c.delete('delivered'); c.rpush('parcels', *range(20));"
+        "print(sorted(int(c.blpop('delivered', 60)[1]) for _ in range(20)) == list(range(20)))"
+    )
+    assert python(host, code) == "True"
+    assert host.file("/etc/jobs/consumer.env").content_string.endswith('CONSUMES="parcels"\n')
+    for unit in ("jobs-consumer@1.service", "jobs-consumer@2.service"):
+        assert host.service(unit).is_running
+        rated = host.run("systemd-analyze security --no-pager --threshold=10 %s", unit)
+        assert rated.rc == 0, rated.stdout
+
+
+def test_a_scheduled_command_runs_by_the_clock_and_never_twice_at_a_time(host: Host) -> None:
+    assert host.check_output("systemctl is-active jobs-nightly.timer") == "active"
+    assert host.check_output("systemctl show -p TimersCalendar --value jobs-nightly.timer").startswith("{ OnCalendar=*-*-* 03:00:00 ;")
+    assert host.run("systemctl is-enabled jobs-nightly.service").stdout.strip() == "static"
+    # Both at once: systemd joins the second start to the job that runs.
+    host.check_output("rm -f /var/lib/jobs/nightly.txt; systemctl start jobs-nightly.service & systemctl start jobs-nightly.service; wait")
+    assert host.file("/var/lib/jobs/nightly.txt").content_string == "50% of $HOME\n"

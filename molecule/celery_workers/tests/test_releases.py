@@ -22,10 +22,10 @@ def test_broker_outage_restarts_no_worker_and_active_means_consuming(hosts: Host
         host.check_output("systemctl stop redis-server")
     try:
         for host in hosts.values():
-            host.check_output("systemctl restart --no-block celery-worker@heavy.service")
+            host.check_output("systemctl restart --no-block jobs-heavy@1.service")
         time.sleep(6)
         for host in hosts.values():
-            assert host.check_output("systemctl is-active celery-worker@heavy.service || true") == "activating"
+            assert host.check_output("systemctl is-active jobs-heavy@1.service || true") == "activating"
     finally:
         for host in hosts.values():
             host.check_output("systemctl start redis-server")
@@ -37,7 +37,7 @@ def test_broker_outage_restarts_no_worker_and_active_means_consuming(hosts: Host
 def test_new_release_lets_a_task_finish_and_restarts_every_worker(hosts: Hosts, converge: Converge, source: Path) -> None:
     (source / "version.txt").write_text("2\n")
     tasks, shutdowns = {}, {}
-    log = "journalctl --no-pager --output=cat -u celery-worker@default.service"
+    log = "journalctl --no-pager --output=cat -u jobs-default@1.service"
     for name, host in hosts.items():
         shutdowns[name] = host.check_output(log).count("Warm shutdown")
         tasks[name] = python(host, "task = jobs.hold.delay('/opt/jobs/go'); jobs.app.backend.client.blpop('held', 60); print(task.id)")
@@ -73,25 +73,22 @@ def test_release_whose_workers_do_not_consume_is_taken_back(hosts: Hosts, conver
         assert versions(host) == "2 2"
 
 
-def test_beat_and_queues_that_are_not_wanted_go_away(hosts: Hosts, converge: Converge) -> None:
-    queues = [{"name": "default", "queues": ["default", "heavy"]}]
+def test_processes_that_are_not_wanted_go_away(hosts: Hosts, converge: Converge) -> None:
+    merged = {"default": {"type": "celery", "app": "jobs", "queues": ["default", "heavy"], "start_timeout": 20, "stop_timeout": 30}}
     done = converge(
         play="deploy.yml",
         jobs_path=str(SCENARIO / "files/jobs"),
-        celery_workers_beat=False,
+        jobs_processes=merged,
+        jobs_delivery="environment",
         celery_workers_flower=False,
-        celery_workers_queues=queues,
-        celery_workers_secret_delivery="environment",
     )
     assert done.code == 0, done.output
     for host in hosts.values():
         assert host.run("pgrep -f '[c]elery.*beat'").rc == 1
-        for name in ("celery-beat", "celery-flower", "celery-worker@heavy"):
+        for name in ("jobs-beat.service", "celery-flower.service", "jobs-heavy@1.service", "jobs-consumer@2.service", "jobs-nightly.timer"):
             assert not host.service(name).is_running
             assert host.run(f"systemctl is-enabled {name}").rc != 0
-        delivered = host.file("/etc/jobs/workers-secrets.env")
+        delivered = host.file("/etc/jobs/secrets.env")
         assert (delivered.user, delivered.group, delivered.mode) == ("root", "root", 0o600)
-        assert host.check_output("ls /etc/jobs") == "workers-secrets.env\nworkers.env"
-        units = "celery-worker@.service celery-worker@.service.d celery-worker@default.service.d"
-        assert host.check_output("cd /etc/systemd/system && echo celery*") == units
+        assert host.check_output("cd /etc/systemd/system && echo jobs* celery*") == "jobs-default@.service jobs-default@.service.d celery*"
         assert versions(host) == "1 1"

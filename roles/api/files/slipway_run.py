@@ -2,9 +2,9 @@
 # Managed by Ansible (slipway.stack): changes by hand are overwritten
 """Run a command as a service does: its account, folder, release and environment, secrets included.
 
-    slipway-run api@8000 python manage.py createsuperuser
-    slipway-run celery-worker@default celery --app=orders.worker inspect active
-    slipway-run api@8000 python                     an interactive Python
+    slipway-run shop-web@8000 python manage.py createsuperuser
+    slipway-run shop-default@1 celery --app=shop.worker inspect active
+    slipway-run shop-web@8000 python                an interactive Python
 
 The command is a unit of its own, outside of the service's sandbox; its output comes here. Exit status: the command's.
 """

@@ -91,14 +91,6 @@ def test_the_example_with_its_secrets_passes(folder: Path, validate: Validate) -
 
 MISTAKES: list[tuple[str, Any, str]] = [
     ("redis_instancs", 1, "redis_instancs is a name that no role knows; allowed: did you mean redis_instances?"),
-    ("api_instances", "two", "api_instances is 'two'; allowed: a whole number"),
-    ("api_processes", 0, "api_processes is 0; allowed: at least 1"),
-    ("api_module", "shop/main.py:app", "api_module is 'shop/main.py:app'; allowed: module:attribute"),
-    ("api_runtime_code", "false", "api_runtime_code is 'false'; allowed: true or false without quotes"),
-    ("api_environment", {"PORT": "1", "DEBUG": False}, "api_environment: the name 'PORT' is 'PORT'; allowed: a name of the"),
-    ("api_memory_max", "512", "api_memory_max is '512'; allowed: a size with K, M, G or T"),
-    ("api_directories", [{"path": "/etc"}], "api_directories[0].path is '/etc'; allowed: a folder of its own"),
-    ("api_allowed_networks", ["internal"], "api_allowed_networks[0] is 'internal'; allowed: an address or a network"),
     ("redis_broker_port", 99999, "redis_broker_port of data1 is '99999'; allowed: a port from 1 to 65535"),
     ("backup_remote_path", "s3:bucket/shop", "backup_remote_config is empty while the other one is given (backup_remote_path)"),
     ("postgres_port", 70000, "postgres_port is 70000; allowed: a port from 1 to 65535"),
@@ -131,6 +123,98 @@ def test_all_mistakes_in_one_message_with_their_lines(folder: Path, validate: Va
     assert SECRET not in "".join(told)
 
 
+APPLICATION_MISTAKES = [
+    ("version: v1.4.2", "version: [1.4.2]", "source.version is ['1.4.2']; allowed: text"),
+    ("to: pgbouncer", "to: pgbouncr", "connections.DATABASE_URL.to is 'pgbouncr'; allowed: pgbouncer, postgres"),
+    ("pool: {size: 5, overflow: 5}", "pool: {size: 0, overflow: 5}", "connections.DATABASE_URL.pool.size is 0; allowed: at least 1"),
+    ("LOG_LEVEL: WARNING", "PORT: WARNING", "environment: the name 'PORT' is 'PORT'; allowed: a name of the"),
+    ("secrets: {}", "directories: [{path: /etc}]", "directories[0].path is '/etc'; allowed: a folder of its own"),
+    ("instances: 2, workers: 1", "instances: two, workers: 0", "processes.web.instances is 'two'; allowed: a whole number"),
+    ("workers: 1", "", "processes.web.workers is 0; allowed: at least 1"),
+    ("concurrency: 4, memory_max: 1G", "concurency: 4, memory_max: 512", "processes.default.concurency is an unknown key; allowed: did"),
+    ("memory_max: 512", "", "processes.default.memory_max is 512; allowed: text in quotes"),
+    ("queues: [reports]", "queues: []", "processes.reports.queues is []; allowed: the names of the queues"),
+]
+
+
+def test_mistakes_in_an_application_are_told_with_their_own_lines(folder: Path, validate: Validate) -> None:
+    main = folder / "group_vars/all/main.yml"
+    text = main.read_text()
+    for old, new, _sentence in APPLICATION_MISTAKES:
+        assert not new or text.count(old) == 1, old
+        text = text.replace(old, new) if new else text
+    main.write_text(text)
+    told = validate(folder)
+    lines = text.splitlines()
+    for old, new, sentence in APPLICATION_MISTAKES:
+        number = next(number for number, line in enumerate(lines, 1) if (new or old.replace(": 1", ": 0")) in line)
+        (found,) = [line for line in told if line.startswith(f"applications.shop.{sentence}")] or [f"not said: {sentence}"]
+        assert f"[inventory/group_vars/all/main.yml:{number}]" in found, "\n".join([found, *told])
+    assert len(told) == len(APPLICATION_MISTAKES), "\n".join(told)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "user: shop_app\n",
+            "user: shop_ap\n",
+            "connections.DATABASE_URL.user is 'shop_ap'; allowed: did you mean shop_app? a name in postgres_users: shop_owner, shop_app",
+        ),
+        (
+            "database: shop\n        scheme",
+            "database: shopp\n        scheme",
+            "connections.DATABASE_URL.database is 'shopp'; allowed: did you mean shop? a name in postgres_databases: shop",
+        ),
+        (
+            "{to: redis_cache, user: shop}",
+            "{to: redis_cache, user: shops}",
+            "connections.REDIS_CACHE_URL.user is 'shops'; allowed: did you mean shop? a name in redis_users: shop",
+        ),
+        (
+            'app: "shop.main:app", instances',
+            'app: "shop.main:app", hosts: apis, instances',
+            "processes.web.hosts is 'apis'; allowed: did you mean api? a group of this inventory with a host",
+        ),
+        (
+            "workers: 1}",
+            "workers: 1, port: 6432}\n      other: {type: asgi, app: 'a:b', port: 6433}",
+            "processes.other.port of app1 is 6433, which shop-web has taken",
+        ),
+        ("type: git", "type: directory", "source.path is missing; allowed: the path of a source of type directory"),
+    ],
+)
+def test_what_an_application_names_is_there(old: str, new: str, sentence: str, folder: Path, validate: Validate) -> None:
+    main = folder / "group_vars/all/main.yml"
+    assert main.read_text().count(old) == 1
+    main.write_text(main.read_text().replace(old, new))
+    told = validate(folder)
+    assert [line for line in told if line.startswith(f"applications.shop.{sentence}") and "main.yml:" in line], "\n".join(told)
+
+
+def test_an_inventory_of_an_earlier_version_is_told_what_to_write(folder: Path, validate: Validate) -> None:
+    change(folder, {"api_instances": 2, "celery_workers_queues": [{"name": "default"}], "api_database_pool_size": 5})
+    told = validate(folder)
+    assert [line.partition(" [")[0] for line in told] == [
+        "api_instances is a name of an earlier version; allowed: applications.NAME.processes.web.instances (docs/applications.md)",
+        "celery_workers_queues is a name of an earlier version; allowed: a process of type celery for each entry:"
+        " applications.NAME.processes.WORKER: {type: celery, app: ...} (docs/applications.md)",
+        "api_database_pool_size is a name of an earlier version; allowed: applications.NAME.connections.DATABASE_URL.pool.size, with"
+        " size_variable for the application (docs/applications.md)",
+    ]
+
+
+def test_hosts_without_an_application(folder: Path, validate: Validate) -> None:
+    main = folder / "group_vars/all/main.yml"
+    main.write_text(re.sub(r"(?ms)^applications:.*?(?=^celery_workers_flower)", "", main.read_text()))
+    told = validate(folder)
+    assert [line.partition(" [")[0] for line in told] == [
+        "applications is missing; allowed: at least one, for the hosts of the group api",
+        "applications is missing; allowed: at least one, for the hosts of the group celery_workers",
+        "applications is missing; allowed: at least one, for the hosts of the group nginx",
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -153,13 +237,13 @@ def test_of_one_host(line: str, sentence: str, folder: Path, validate: Validate)
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
-        ("group_vars/apis.yml", "---\napi_port: 8001\n", "group_vars/apis.yml is for the group 'apis', which the inventory does not have;"
+        ("group_vars/apis.yml", "---\nredis_port: 8001\n", "group_vars/apis.yml is for the group 'apis', which the inventory does not have;"
          " allowed: did you mean api? a file for a group that is there [inventory/group_vars/apis.yml:1]"),
         ("host_vars/edge9.yml", "---\n{}\n", "host_vars/edge9.yml is for the host 'edge9', which the inventory does not have;"
          " allowed: did you mean edge1? a file for a host that is there [inventory/host_vars/edge9.yml:1]"),
-        ("group_vars/all.yml", "---\napi_port: 8001\n", "group_vars/all.yml is never read: inventory/group_vars/all is taken for the"
+        ("group_vars/all.yml", "---\nredis_port: 8001\n", "group_vars/all.yml is never read: inventory/group_vars/all is taken for the"
          " same name; allowed: one file, or a folder all/ [inventory/group_vars/all.yml:1]"),
-        ("group_vars/all/old.yml", "---\napi_name: other\n", "api_name is given twice, in inventory/group_vars/all/main.yml:7 and in"
+        ("group_vars/all/old.yml", "---\napplications: {}\n", "applications is given twice, in inventory/group_vars/all/main.yml:8 and in"
          " another file of the same group; allowed: one of them [inventory/group_vars/all/old.yml:2]"),
         ("group_vars/api.yml", "---\napi_port: 1\napi_port: 2\n", "api_port is given twice, in line 2 and again; allowed: one of them"
          " [inventory/group_vars/api.yml:3]"),
@@ -181,7 +265,10 @@ def test_an_inventory_that_is_not_there(folder: Path, validate: Validate) -> Non
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"api_environment": "PASSWORD={{ vault_redis_admin }}"}, "api_environment is 'PASSWORD=(secret)'; allowed: a mapping"),
+        (
+            {"nginx_security_headers": "PASSWORD={{ vault_redis_admin }}"},
+            "nginx_security_headers is 'PASSWORD=(secret)'; allowed: a mapping",
+        ),
         (
             {"postgres_users": [{"name": "{{ vault_shop_app }}", "password": "shop_app"}]},
             "postgres_users[0].name is '(secret)'; allowed: small",
@@ -201,12 +288,3 @@ def test_backups_of_a_group_that_is_empty(folder: Path, validate: Validate) -> N
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
     (told,) = validate(folder)
     assert told.startswith("backup_postgres_databases is set, but the group backup has no host; allowed: a host in the group backup")
-
-
-def test_workers_alone_take_their_names_from_the_apis_variables(folder: Path, validate: Validate) -> None:
-    hosts = folder / "hosts.yml"
-    before = hosts.read_text()
-    hosts.write_text(re.sub(r"(?ms)^    api:.*?(?=^    celery_workers:)", "", before))
-    assert [line for line in validate(folder) if "the group api has no host" in line] == []
-    hosts.write_text(re.sub(r"(?ms)^    (api|celery_workers):.*?(?=^    postgres:)", "", before))
-    assert [line for line in validate(folder) if "set, but the group api has no host" in line] != []

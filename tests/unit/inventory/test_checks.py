@@ -1,10 +1,12 @@
 """Checks as data: paths of values, relations between them, and the checks.yml of every role."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.slipway.stack.plugins.plugin_utils import applications as contract
 from ansible_collections.slipway.stack.plugins.plugin_utils import checks, kinds
 from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import Problem
 
@@ -142,46 +144,25 @@ def test_a_folder_is_looked_into_before_any_host_is_touched(tmp_path: Path) -> N
     assert "requirements.txt" in allowed and "save it as UTF-8" in allowed
 
 
-APPLICATION: dict[str, Any] = {
-    "api_source": {"type": "package", "requirement": "datasette==0.65.1"},
-    "api_environment": {"LOG_LEVEL": "INFO"},
-    "api_secrets": {"API_TOKEN": "a-token-of-its-own-5f1c"},
-    "api_secret_delivery": "files",
-    "api_port": 8000,
-    "api_instances": 2,
-}
-
-
-@pytest.mark.parametrize(
-    ("changed", "variable", "allowed"),
-    [
-        ({"api_environment": {"PORT": "9"}}, "api_environment: the name 'PORT'", "set by the unit"),
-        ({"api_environment": {"API_TOKEN_FILE": "/x"}}, "api_environment.API_TOKEN_FILE", "it tells the application the file of"),
-        ({"api_environment": {"API_TOKEN": "x"}}, "api_environment.API_TOKEN", "one of the two places"),
-        ({"api_build_environment": {"A": None}}, "api_build_environment.A", '"" for an empty one'),
-        ({"api_sandbox_exceptions": {"ProcSubsett": "x"}}, "api_sandbox_exceptions: the name 'ProcSubsett'", "did you mean ProcSubset?"),
-        ({"api_sandbox_exceptions": {"ProcSubset": ""}}, "api_sandbox_exceptions.ProcSubset", "the reason, one line"),
-        ({"api_migrate_timeout": 0}, "api_migrate_timeout", "at least 1"),
-    ],
-)
-def test_what_an_application_may_not_say(changed: dict[str, Any], variable: str, allowed: str) -> None:
-    assert checks.of_role(ROOT / "roles/api", APPLICATION, {}, "/") == []
-    (problem,) = checks.of_role(ROOT / "roles/api", {**APPLICATION, **changed}, {}, "/")
-    assert problem.variable == variable
-    assert allowed in problem.allowed
-
-
 ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/meta/checks.yml"))
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", [*ROLES, "applications"])
 def test_the_checks_of_a_role_name_its_inputs_and_known_kinds(role: str) -> None:
-    spec = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    found = checks.read(ROOT / "roles" / role / "meta/checks.yml")
+    if role == "applications":
+        spec = contract.spec()
+        found = checks.read(ROOT / "playbooks/vars/applications_checks.yml")
+    else:
+        spec = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        found = checks.read(ROOT / "roles" / role / "meta/checks.yml")
     unknown = []
     for path, rule in found["values"].items():
         option: dict[str, Any] = {"options": spec}
-        for step in path.replace("[]", "").replace("{keys}", "").split("{}")[0].split("."):
+        for step in re.findall(r"\{\}|[^.\[\]{}]+", path.replace("{keys}", "")):
+            if step == "{}" and not option.get("elements"):
+                break  # a mapping whose names are its options
+            if step == "{}":
+                continue
             options = option.get("options", {})
             if options and step not in options:
                 unknown.append(path)

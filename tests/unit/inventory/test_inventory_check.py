@@ -71,7 +71,7 @@ POOLS = check.Pools(
         ({"max_connections": 54, "superuser_reserved": 1}, []),  # 2 x 25 + 3 = 53: just fits
         ({"max_connections": 53, "superuser_reserved": 1}, [SIZES]),
         ({"poolers": 0, "clients": 94}, []),  # without pools the clients go straight: 94 + 3 = 97
-        ({"poolers": 0, "clients": 95}, ["api_database_pool_size, api_database_max_overflow"]),
+        ({"poolers": 0, "clients": 95}, ["applications{}.connections{}.pool"]),
         ({"clients": 1001}, ["pgbouncer_max_client_conn"]),  # MX-27: 100 instances of a pool of 20
     ],
 )

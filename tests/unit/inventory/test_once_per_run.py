@@ -16,7 +16,10 @@ PLAY = """
   serial: 1
   vars_files: [{wiring}]
   tasks:
-    - ansible.builtin.debug: {{msg: "{{{{ inventory_hostname }}}} migrates {{{{ api_migrate }}}} beats {{{{ celery_workers_beat }}}}."}}
+    - ansible.builtin.debug:
+        msg: >-
+          {{{{ inventory_hostname }}}} migrates {{{{ api_applications[0].migrate.command | length > 0 }}}}
+          beats {{{{ celery_workers_applications | length > 0 }}}}.
 """
 
 
@@ -26,7 +29,12 @@ def inventory(tmp_path: Path) -> Path:
              for name in ("app1", "app2")}  # fmt: skip
     groups = {group: {"hosts": hosts} for group in ("api", "celery_workers")}
     path = tmp_path / "inventory.json"
-    path.write_text(json.dumps({"all": {"children": groups}}))
+    shop = {
+        "source": {"type": "package", "requirement": "shop==1.0"},
+        "migrate": {"command": ["alembic", "upgrade", "head"]},
+        "processes": {"web": {"type": "asgi", "app": "shop:app"}, "beat": {"type": "celery_beat", "app": "shop.worker"}},
+    }
+    path.write_text(json.dumps({"all": {"children": groups, "vars": {"applications": {"shop": shop}}}}))
     return path
 
 

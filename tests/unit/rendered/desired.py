@@ -35,7 +35,7 @@ from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state
 SYSTEMS = {"edge1": ("bookworm", "12"), "app1": ("trixie", "13"), "app2": ("trixie", "13"), "data1": ("trixie", "13")}
 # One host for each role, two where hosts differ.
 SHOWN = {"firewall": {"edge1", "app1", "data1"}, "monitoring": {"edge1", "data1"}, "hardening": {"edge1", "data1"}}
-RELEASE = {"path": "/opt/shop/releases/0123456789ab", "id": "0123456789ab", "changed": False}
+RELEASES = {"results": [{"item": "shop", "path": "/opt/shop/releases/0123456789ab", "id": "0123456789ab", "changed": False}]}
 
 
 def facts(host: str, address: str) -> dict[str, Any]:
@@ -84,8 +84,8 @@ def collect(source: Path) -> dict[str, dict[str, Any]]:
         learned = {
             "slipway_inventory_valid": True,
             "slipway_inventory_checked": True,
-            "api_release": RELEASE,
-            "celery_workers_release": RELEASE,
+            "api_release": RELEASES,
+            "celery_workers_release": RELEASES,
         }
         manager.set_nonpersistent_facts(host.name, learned)
     found: dict[str, dict[str, Any]] = {}

@@ -1,0 +1,136 @@
+"""Three applications that nobody here wrote, and examples/orders, side by side on one server, by variables alone (`make public`).
+
+Their descriptions are those of the contract's own tests. They come from the package index, so this takes minutes and is no part of
+`make test`.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.lab import ROOT, Run, Site, eventually, request, slipway
+
+CONTRACTS = ROOT / "tests/unit/applications/contracts"
+NAMES = ("orders", "pretalx", "prefect", "patchman")
+HOST = "server1"
+
+
+def described(name: str) -> dict[str, Any]:
+    """An application's description, with the secrets of this test and paths that start anywhere."""
+    text = re.sub(r"\{\{ (\w+) \}\}", r"only-for-this-test-\1-5c1e9b0d", (CONTRACTS / f"{name}.yml").read_text())
+    text = text.replace("path: examples/", f"path: {ROOT}/examples/").replace("source: tests/", f"source: {ROOT}/tests/")
+    found: dict[str, Any] = yaml.safe_load(text)["applications"]
+    return found
+
+
+def variables() -> dict[str, Any]:
+    """What the inventory `single` gets in place of its own application: the applications, and the accounts that they name."""
+    applications = {key: value for name in NAMES for key, value in described(name).items()}
+
+    def password(user: str) -> str:
+        return f"only-for-this-test-{user}-7f3a2c4e"
+
+    users = ["orders_owner", "orders_app", "pretalx", "prefect", "patchman"]
+    databases = [{"name": name, "owner": name} for name in ("pretalx", "prefect", "patchman")]
+    return {
+        "applications": applications,
+        "postgres_databases": [{"name": "orders", "owner": "orders_owner", "application_users": ["orders_app"]}, *databases],
+        "postgres_users": [{"name": user, "password": password(user)} for user in users],
+        "postgres_max_connections": 200,
+        "pgbouncer_databases": [{"name": name} for name in ("orders", "pretalx", "patchman")],
+        "pgbouncer_users": ["orders_app", "pretalx", "patchman"],
+        "pgbouncer_default_pool_size": 10,
+        "redis_users": [{"name": name, "password": password(name), "instances": ["broker", "cache"]} for name in NAMES],
+    }
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    yield Site("single").fresh()
+    slipway("lab", "down")
+
+
+@pytest.fixture(scope="module")
+def extra(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("public") / "applications.yml"
+    path.write_text(yaml.safe_dump(variables()))
+    return f"@{path}"
+
+
+def get(site: Site, port: int, path: str, host: str = "localhost", data: str = "") -> str:
+    """What an instance answers on the host itself."""
+    sent = f"--json '{data}'" if data else ""
+    return site.shell(HOST, f"curl --silent --show-error --fail --max-time 30 --header 'Host: {host}' {sent} http://127.0.0.1:{port}{path}")
+
+
+def test_one_run_deploys_them_all(site: Site, extra: str) -> None:
+    site.play("-e", extra).succeeded()
+
+
+def test_and_a_second_has_nothing_to_do(site: Site, extra: str) -> None:
+    run: Run = site.play("-e", extra, "--diff").succeeded()
+    assert sum(run.changed.values()) == 0, run.tasks_changed()
+
+
+def test_every_unit_runs(site: Site) -> None:
+    assert site.shell(HOST, "systemctl --failed --no-legend --plain").strip() == ""
+    listed = site.shell(HOST, "systemctl list-units --state=running --plain --no-legend | awk '{print $1}'").split()
+    wanted = {"orders-web@8000", "orders-web@8001", "orders-default@1", "orders-reports@1", "orders-beat"}
+    wanted |= {"pretalx-web@8020", "pretalx-web@8021", "pretalx-worker@1", "prefect-web@8040", "prefect-web@8041", "prefect-services@1"}
+    wanted |= {"patchman-web@8060", "patchman-web@8061", "patchman-worker@1", "patchman-beat"}
+    assert {f"{name}.service" for name in wanted} - set(listed) == set()
+    assert site.shell(HOST, "systemctl is-active pretalx-periodic.timer").strip() == "active"
+
+
+def test_orders_through_nginx(site: Site) -> None:
+    (address,) = site.hosts().values()
+    order = {"customer": "ada", "items": [{"sku": "book-1", "quantity": 1, "price_cents": 900}]}
+    made = request(f"https://{address}/orders", "orders.lab.test", order)
+    assert made.status_code == 201, made.text
+    done = {"pending", "processing"}
+    path = f"https://{address}/orders/{made.json()['id']}"
+    assert eventually(lambda: request(path, "orders.lab.test").json()["status"] not in done, 60)
+
+
+def test_pretalx_reads_its_database_and_runs_by_the_clock(site: Site) -> None:
+    assert json.loads(get(site, 8020, "/api/events/"))["results"] == []
+    site.shell(HOST, "systemctl start pretalx-periodic.service")
+    assert site.shell(HOST, "systemctl show --property=Result --value pretalx-periodic.service").strip() == "success"
+    assert int(site.shell(HOST, "ls /opt/pretalx/current/source/static | wc -l")) > 3
+
+
+def test_prefect_keeps_a_flow(site: Site) -> None:
+    first = json.loads(get(site, 8040, "/api/flows/", data='{"name": "lab"}'))
+    again = json.loads(get(site, 8041, "/api/flows/", data='{"name": "lab"}'))
+    assert first["id"] == again["id"]
+
+
+def test_patchman_hands_a_report_to_its_worker(site: Site) -> None:
+    report = "host=db1.lab.test protocol=1 arch=x86_64 kernel=6.1.0 report=false tags=lab reboot=False packages= repos="
+    report += " sec_updates= bug_updates="
+    fields = " ".join(f"--form {field}" for field in report.split()) + " --form 'os=Debian 12.11'"
+    site.shell(HOST, f"curl --silent --fail --header 'Host: patches.example.org' {fields} http://127.0.0.1:8060/reports/upload/")
+    seen = lambda: json.loads(get(site, 8061, "/api/host/", "patches.example.org"))["count"] == 1  # noqa: E731
+    assert eventually(seen, 60)
+
+
+def test_nobody_reads_the_others_secrets(site: Site) -> None:
+    for name in NAMES:
+        others = " ".join(f"/etc/{other}/secrets /etc/{other}/secrets.env" for other in NAMES if other != name)
+        assert site.shell(HOST, f"runuser -u {name} -- cat {others} 2>/dev/null || true") == ""
+    assert "only-for-this-test" not in site.shell(HOST, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+
+
+def test_one_of_them_leaves_and_the_others_stay(site: Site, tmp_path: Path) -> None:
+    fewer = variables()
+    del fewer["applications"]["prefect"]
+    path = tmp_path / "fewer.yml"
+    path.write_text(yaml.safe_dump(fewer))
+    site.play("-e", f"@{path}", playbook="playbooks/app.yml").succeeded()
+    assert site.shell(HOST, "systemctl list-units --all --plain --no-legend 'prefect-*'").strip() == ""
+    assert json.loads(get(site, 8020, "/api/events/"))["results"] == []
