@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from slipway import checkout, demo, engine, image, lab, new, scenario, secret_file
+from slipway import checkout, demo, engine, image, init, lab, new, scenario, secret_file
 from slipway.errors import SlipwayError
 
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse gives it no public name
@@ -39,11 +39,17 @@ def parser() -> argparse.ArgumentParser:
     role.add_argument("name")
     role.set_defaults(run=lambda chosen: print(new.role(checkout.root(), chosen.name)))
 
+    wizard = commands.add_parser("init", help="write an inventory for one server: asks what only you know, reads the rest from the source")
+    wizard.add_argument("folder", type=Path, help="the inventory to write, such as inventories/mine")
+    for name, (question, _default) in init.QUESTIONS.items():
+        wizard.add_argument(f"--{name.replace('_', '-')}", help=question)
+    wizard.set_defaults(run=_init)
+
     secret = commands.add_parser("secrets", help="make the secrets of an inventory")
     actions = secret.add_subparsers(required=True, metavar="ACTION")
-    init = actions.add_parser("init", help="add a random value for every name in secret-names.txt that has none")
-    init.add_argument("inventory", type=Path, help="its folder, such as inventories/lab")
-    init.set_defaults(run=lambda chosen: _secrets_init(chosen.inventory))
+    fill = actions.add_parser("init", help="add a random value for every name in secret-names.txt that has none")
+    fill.add_argument("inventory", type=Path, help="its folder, such as inventories/lab")
+    fill.set_defaults(run=lambda chosen: _secrets_init(chosen.inventory))
 
     hosts = commands.add_parser("host", help="start or remove the hosts of a Molecule scenario")
     actions = hosts.add_subparsers(required=True, metavar="ACTION")
@@ -104,6 +110,17 @@ def _enter(call: Callable[[lab.LabHost, Sequence[str]], list[str]], found: lab.L
     """Become the ssh or docker process: its terminal, signals and exit code are the user's."""
     command = call(found.host(chosen.host), chosen.command)
     os.execvp(command[0], command)
+
+
+def _init(chosen: argparse.Namespace) -> None:
+    answers = init.ask(vars(chosen), input if sys.stdin.isatty() else None)
+    for line in init.write(chosen.folder, answers):
+        print(f"  {line}")
+    print(
+        f"{chosen.folder} is written, its secrets too (group_vars/all/secrets.yml, yours alone). Look at group_vars/all/main.yml, then:\n"
+        f"  ansible-playbook playbooks/bootstrap.yml -i {chosen.folder}    # once, as root by key (or --ask-pass)\n"
+        f"  ansible-playbook site.yml -i {chosen.folder}"
+    )
 
 
 def _secrets_init(inventory: Path) -> None:
