@@ -25,7 +25,7 @@ options:
     description: Path of a service account's JSON key file.
     type: path
   impersonate_service_account:
-    description: Act as this service account.
+    description: Act as this service account, as the modules do. Without it the environment's variable decides.
     type: str
   api_endpoint:
     description: Base URL to use in place of V(https://SERVICE.googleapis.com).

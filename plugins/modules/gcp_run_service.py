@@ -8,6 +8,8 @@ module: gcp_run_service
 short_description: Cloud Run services
 description:
   - Creates, changes and deletes a Cloud Run service (API v2). A change of the template makes a new revision.
+  - Where the newest revision did not get ready, it is tried again although nothing else changed, and the task fails with Google's
+    reason for as long as it does not. A service whose last revision failed never passes as unchanged.
   - Traffic is not touched; it belongs to M(slipway.stack.gcp_run_traffic), so that a rollout and the desired state never fight.
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
@@ -87,10 +89,13 @@ resource: {description: The service as the API shows it; in check mode as it wou
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}
 """
 
+import copy
+import uuid
 from typing import Any
 
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError, Write
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Resource, duration, run, seconds
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write, path_of
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import run
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Plan, Resource, at, duration, plan, seconds, without
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.run_template import NESTED, check_pins, template
 
 
@@ -108,6 +113,7 @@ def check(params: Any) -> None:
         raise GcpError("image is required when state is present")
 
 
+AGAIN = "client.knative.dev/nonce"  # the label by which gcloud, too, asks for a new revision of the same template
 SERVICE = Resource(
     documentation=DOCUMENTATION,
     api="run",
@@ -139,8 +145,35 @@ SERVICE = Resource(
 )
 
 
+def trouble(live: dict[str, Any] | None) -> str:
+    """Why the newest revision is not ready; empty where it is."""
+    condition = (live or {}).get("terminalCondition", {})
+    return str(condition.get("message") or "no reason given") if condition.get("state") == "CONDITION_FAILED" else ""
+
+
+def planned(params: Any, live: dict[str, Any] | None) -> Plan:
+    """The usual plan; a failed revision is tried again, for the same template would make no new one."""
+    todo = plan(SERVICE, params, live)
+    reason = trouble(live)
+    if live is None or params["state"] == "absent" or not reason or at(todo.predicted, "template") != live["template"]:
+        return todo
+    template = without(copy.deepcopy(live["template"]), "revision")
+    template.setdefault("labels", {})[AGAIN] = uuid.uuid4().hex[:8]
+    write = todo.writes[0] if todo.writes else Write("PATCH", path_of(SERVICE.path, params), {}, {"etag": live.get("etag")})
+    fields = [name for name in (write.query.get("updateMask"), "template") if name]
+    body = {**(write.body or {}), "template": template}
+    todo.writes = [Write(write.method, write.path, {"updateMask": ",".join(sorted(fields))}, body)]
+    todo.predicted = {**(todo.predicted or {}), "template": template}
+    todo.before, todo.after = {**todo.before, "newest revision": reason}, {**todo.after, "newest revision": "tried again"}
+    return todo
+
+
+def read(client: Client, params: Any) -> dict[str, Any] | None:
+    return client.get("run", path_of(SERVICE.path, params))
+
+
 def main() -> None:
-    run(SERVICE)
+    run(SERVICE, read, lambda _client, params, live: planned(params, live))
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ from ansible_collections.slipway.stack.plugins.module_utils.gcp.checksum import 
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write, path_of
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import MASK, Plan, argument_spec, converge, duration, start
 
+NOTHING: dict[str, Any] = {"versions": [], "enabled": [], "value": None}
+
 
 def number(version: dict[str, Any]) -> int:
     return int(version["name"].rpartition("/")[2])
@@ -109,7 +111,7 @@ def main() -> None:
     )
     try:
         path = path_of("v1/projects/{project}/secrets/{name}", module.params)
-        result = converge(module, client, "secretmanager", lambda: read(client, path), lambda live: plan(module.params, live or {}))
+        result = converge(module, client, "secretmanager", lambda: read(client, path), lambda live: plan(module.params, live or NOTHING))
     except GcpError as error:
         module.fail_json(msg=str(error))
     result["resource"] = {"name": module.params["name"], "enabled": (result["diff"]["after"])["enabled"]}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import requests
 import yaml
 
 from slipway import play
@@ -62,6 +64,7 @@ class Run:
 
 
 def playbook(server: GoogleServer, name: str, inventories: list[Path], target: str, *arguments: str, **variables: Any) -> Run:
+    server.world.access = True
     extra = {
         **server.environment(),
         **{variable: f"{CANARY}-{variable.lower()}" for variable in OUTSIDE},
@@ -94,6 +97,18 @@ def killed(command: list[str], environment: dict[str, str], when: Callable[[], b
     os.killpg(run.pid, signal.SIGKILL)
     output, _ = run.communicate(timeout=600)
     return Run(run.returncode, output)
+
+
+def outside(google: GoogleServer, address: str) -> int:
+    """The status of a request of somebody on the internet, through the server's proxy."""
+    proxies, bundle = {"https": google.url}, str(google.bundle)
+    return requests.get(f"{address}/health", proxies=proxies, verify=bundle, timeout=30).status_code
+
+
+def secret(google: GoogleServer, name: str, project: str = "demo") -> str:
+    """The newest value of a secret."""
+    versions = [key for key in google.world.secrets if f"/{project}/secrets/{name}/versions/" in key]
+    return base64.b64decode(google.world.secrets[max(versions, key=lambda key: int(key.rpartition("/")[2]))]).decode()
 
 
 class Backend:
@@ -141,7 +156,7 @@ def small(folder: Path, environment: str = "production", **variables: Any) -> Pa
         "gcp_apis": ["sqladmin"],
         "gcp_accounts": [{"name": "shop-sa"}],
         "gcp_network": {"network": "default", "subnetwork": "default"},
-        "gcp_run": {"name": "shop", "service_account": "shop-sa", "secrets": {"DATABASE_URL": "db-url"}},
+        "gcp_run": {"name": "shop", "service_account": "shop-sa", "public": True, "secrets": {"DATABASE_URL": "db-url"}},
         "gcp_migrate": {"name": "shop-migrate", "command": ["alembic", "upgrade", "head"]},
         "gcp_sql": {"name": "shop-db", "databases": ["shop"], "users": [{"name": "shop", "secret": "db-password"}]},
         "gcp_secrets": [{"name": "db-password", "generate": 32}, {"name": "db-url", "dsn": {"user": "shop", "database": "shop"}}],

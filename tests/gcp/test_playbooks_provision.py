@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.gcp.interpreter import quick_python
-from tests.gcp.playbooks import CANARY, ROOT, Json, Run, image, playbook, small
+from tests.gcp.playbooks import CANARY, ROOT, Json, Run, image, outside, playbook, secret, small
 from tests.gcp_server.server import GoogleServer
 
 EXAMPLES = {
@@ -102,10 +102,17 @@ def test_examples(google: GoogleServer, tmp_path: Path) -> None:
         print(f"{' '.join(arguments) or 'run'}: {time.monotonic() - begin:.0f} s, {len(requests)} requests, {len(writes)} writes")
         return writes, run
 
+    google.world.site = lambda _host, _path: {"status": "healthy", "message": "success"}
     writes, predicted = provision("--check")
     assert writes == []
     writes, real = provision("-vvv")
     check_figures(google)
+    # Each is answered, by its own cache where it has one.
+    services = sent(google, "run/.*/services/[^/]+")
+    assert {name: outside(google, service["uri"]) for name, service in services.items()} == dict.fromkeys(SERVICES, 200)
+    for project, name in (("unseenedgeai", "mass-redis"), ("ssr-prod", "ssr-redis"), ("ai-backend-production", "ai-redis")):
+        address = f"rediss://:auth-of-{name}@10.0.0.3:6378/0?ssl_cert_reqs=required&ssl_ca_certs=/secrets/redis/authorities.pem"
+        assert (secret(google, "redis-url", project), name in secret(google, "redis-authorities", project)) == (address, True)
     # Environments are worked on side by side, and end in any order.
     assert sorted(predicted.changes) == sorted(real.changes)
     # The one thing that nobody can know before: the name of a revision that does not exist yet.

@@ -27,6 +27,7 @@ def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Goog
     """One environment that runs image 1, made once; every test starts from it."""
     folder = tmp_path_factory.mktemp("provisioned")
     with GoogleServer(folder / "tls") as server:
+        Backend(server)
         run = playbook(server, "provision", [small(folder)], HOST, release_image=image(1))
         assert run.code == 0, run.message
         yield server, {name: copy.deepcopy(getattr(server.world, name)) for name in KEPT}
@@ -38,6 +39,7 @@ def google(provisioned: tuple[GoogleServer, dict[str, Any]]) -> GoogleServer:
     server.world.reset()
     for name, value in state.items():
         setattr(server.world, name, copy.deepcopy(value))
+    server.world.access = True
     return server
 
 

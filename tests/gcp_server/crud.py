@@ -42,6 +42,7 @@ class Kind:
     patch_operation: bool = True  # false: only creating and deleting take an operation
     delete_answers: bool = False  # a deletion's operation ends with the object, not with nothing
     on_write: Hook | None = None
+    on_finish: Callable[[Json], None] | None = None  # an ApiError ends the operation in an error; what was written stays
     on_delete: Callable[[Call, Json], None] | None = None
     verbs: tuple[str, ...] = ("create", "get", "list", "patch", "delete", "getIamPolicy", "setIamPolicy", "testIamPermissions")
 
@@ -140,6 +141,8 @@ class Kind:
                 for name in {**self.busy, **self.busy_update}:
                     stored.pop(name, None)
                 stored.update(self.ready)
+                if self.on_finish:
+                    self.on_finish(stored)
                 return self.typed(call, stored)
             return {}
 
@@ -320,9 +323,13 @@ def advance(operation: Operation, style: str) -> Json:
                 else {"code": operation.error["code"], "message": operation.error["message"]}
             )
         else:
-            response = operation.finish()
-            if style == "done":
-                answer["response"] = {"@type": "type.googleapis.com/google.protobuf.Empty"} | response
+            try:
+                response = operation.finish()
+            except ApiError as error:
+                answer["error"] = {"code": 9, "message": error.message}
+            else:
+                if style == "done":
+                    answer["response"] = {"@type": "type.googleapis.com/google.protobuf.Empty"} | response
         answer.update({"done": True} if style == "done" else {"status": "DONE"})
     elif style == "status" and not finished:
         answer["status"] = "RUNNING"

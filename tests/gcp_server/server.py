@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from . import apis, tls
+from . import access, apis, tls
 from .crud import tick
 from .discovery import VERSIONS, route
 from .validation import check_body, check_query, enum_names
@@ -159,8 +159,8 @@ class Handler(BaseHTTPRequestHandler):
     ) -> tuple[dict[str, str], Any]:
         api = host.partition(".")[0]
         text = f"{self.command} {api} {path}"
-        if world.site and host.endswith(".run.app"):
-            return {}, world.site(host, path)
+        if host.endswith(".run.app"):
+            return {}, access.visit(world, host, path, token)
         if api not in VERSIONS:
             raise unknown(f"{self.command} https://{host}/{path}")
         if not token:

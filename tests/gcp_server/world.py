@@ -135,6 +135,10 @@ class World:
             self.violations: list[str] = []
             self.faults: list[Fault] = []
             self.polls = 1
+            # Who may reach and read what. Modules one by one are tried without the rest of a project; playbooks are not.
+            self.access = False
+            self.identities: dict[str, tuple[str, str]] = {}  # identity token: whose, and for which address
+            self.unready: dict[str, str] = {}  # images whose revisions never get ready, and what Google says of them
             # What answers at the addresses of Cloud Run: host and path in, body out, or an ApiError.
             self.site: Callable[[str, str], Json] | None = None
             self.numbers = itertools.count(1)

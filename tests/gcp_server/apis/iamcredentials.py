@@ -17,3 +17,12 @@ def generate(call: Call) -> Json:
     expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
     caller = call.headers["authorization"].removeprefix("Bearer ")
     return {"accessToken": "-".join([account, "for", caller, *chain]), "expireTime": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+@registry.method("iamcredentials.projects.serviceAccounts.generateIdToken")
+def identify(call: Call) -> Json:
+    """The server remembers whose it is and for which address."""
+    email = call.path.rpartition("/")[2].partition(":")[0]
+    token = f"identity-of-{email}-{next(call.world.numbers)}"
+    call.world.identities[token] = (f"serviceAccount:{email}", call.body["audience"])
+    return {"token": token}

@@ -32,6 +32,8 @@ def on_instance(call: Call, new: Json, old: Json | None) -> None:
             "locationId": f"{region}-a",
             "currentLocationId": f"{region}-a",
         }
+        if port == 6378:
+            new["serverCaCerts"] = [{"cert": f"-----BEGIN CERTIFICATE-----\n{new['name'].rpartition('/')[2]}\n-----END CERTIFICATE-----"}]
     else:
         changed = [name for name in FIXED if new.get(name) != old.get(name)]
         if changed:
@@ -50,3 +52,12 @@ Kind(
     on_write=on_instance,
 )
 registry.method("redis.projects.locations.operations.get")(done_operation)
+
+
+@registry.method("redis.projects.locations.instances.getAuthString")
+def auth_string(call: Call) -> Json:
+    """One for each instance; none where it does not ask for it."""
+    instance = call.find(call.key.removesuffix("/authString"))
+    if not instance.get("authEnabled"):
+        raise ApiError(400, "FAILED_PRECONDITION", "AUTH is disabled for this instance")
+    return {"authString": f"auth-of-{instance['name'].rpartition('/')[2]}"}

@@ -8,6 +8,7 @@ import hashlib
 import uuid
 from typing import Any
 
+from .. import access
 from ..crud import Kind, done_operation, start_operation
 from ..discovery import Json
 from ..world import ApiError, Call, registry
@@ -73,7 +74,17 @@ def on_service(call: Call, new: Json, old: Json | None) -> None:
     new.setdefault("traffic", [{"type": LATEST, "percent": 100}])
     check_traffic(call, new)
     new["terminalCondition"] = READY
+    created = call.world.objects[f"run/{new['latestCreatedRevision']}"]
+    if created["conditions"] != [READY]:
+        new["terminalCondition"] = created["conditions"][0]
     new.pop("reconciling", None)
+
+
+def ended(service: Json) -> None:
+    """The operation of a revision that does not get ready ends in an error, and the service stays as it was written."""
+    condition = service["terminalCondition"]
+    if condition["state"] == "CONDITION_FAILED":
+        raise ApiError(400, "FAILED_PRECONDITION", condition["message"])
 
 
 def add_revision(call: Call, service: Json, name: str) -> None:
@@ -82,15 +93,19 @@ def add_revision(call: Call, service: Json, name: str) -> None:
     if f"run/{path}" in call.world.objects:
         raise ApiError(409, "ALREADY_EXISTS", f"Revision named '{revision}' with different configuration already exists.")
     content = copy.deepcopy(service["template"])
+    trouble = access.trouble(call.world, content)
+    failed: Json = {"type": "Ready", "state": "CONDITION_FAILED", "message": f"Revision '{revision}' is not ready: {trouble}"}
     call.world.objects[f"run/{path}"] = content | {
         "name": path,
         "createTime": call.world.now(),
         "generation": service["generation"],
         "service": service["name"],
-        "conditions": [READY],
+        "conditions": [failed if trouble else READY],
         "etag": '"revision"',
     }
-    service["latestCreatedRevision"] = service["latestReadyRevision"] = path
+    service["latestCreatedRevision"] = path
+    if not trouble:
+        service["latestReadyRevision"] = path
 
 
 def check_traffic(call: Call, service: Json) -> None:
@@ -106,6 +121,8 @@ def check_traffic(call: Call, service: Json) -> None:
             raise ApiError(400, "FAILED_PRECONDITION", f"Revision '{target.get('revision')}' is not found.")
         status: dict[str, Any] = {key: value for key, value in target.items() if value}
         if target.get("type") != REVISION:
+            if "latestReadyRevision" not in service:
+                continue  # nothing serves yet
             status["revision"] = service["latestReadyRevision"].rpartition("/")[2]
         if target.get("tag"):
             status["uri"] = service["uri"].replace("https://", f"https://{target['tag']}---")
@@ -125,6 +142,7 @@ Kind(
     busy={"reconciling": True},
     busy_update={"reconciling": True},
     on_write=on_service,
+    on_finish=ended,
 )
 Kind("run.projects.locations.services.revisions", items="revisions", operation="done", verbs=("get", "list", "delete"))
 registry.method("run.projects.locations.operations.get")(done_operation)
@@ -184,8 +202,12 @@ def run_job(call: Call) -> Json:
     }
     call.world.objects[f"run/{name}"] = execution
     job["latestCreatedExecution"] = {"name": name, "createTime": created, "completionStatus": "EXECUTION_RUNNING"}
+    trouble = access.trouble(call.world, execution["template"])
 
     def finish() -> Json:
+        if trouble:
+            undo()
+            raise ApiError(400, "FAILED_PRECONDITION", trouble)
         ended = call.world.now()
         execution.update(completionTime=ended, succeededCount=1, conditions=[{"type": "Completed", "state": "CONDITION_SUCCEEDED"}])
         job["latestCreatedExecution"] |= {"completionTime": ended, "completionStatus": "EXECUTION_SUCCEEDED"}

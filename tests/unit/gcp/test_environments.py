@@ -25,7 +25,7 @@ gcp_region: europe-west1
 gcp_accounts: [{name: shop-run, roles: [roles/cloudsql.client]}]
 gcp_network: {network: shop, subnetwork: run}
 gcp_registry: {name: images, keep: 10}
-gcp_run: {name: shop, service_account: shop-run, secrets: {DATABASE_URL: database-url}, env: {LEVEL: info},
+gcp_run: {name: shop, service_account: shop-run, public: true, secrets: {DATABASE_URL: database-url}, env: {LEVEL: info},
           min_instances: 1, max_instances: 4}
 gcp_sql: {name: shop-db, tier: db-custom-2-7680, databases: [shop], users: [{name: shop, secret: database-password}]}
 gcp_secrets:
@@ -95,6 +95,13 @@ def test_the_examples_are_accepted(path: Path) -> None:
         ("gcp_project", "Shop", "gcp_project is 'Shop'; allowed: a project's id"),
         ("gcp_environment", "prod", "gcp_environment is 'prod'; allowed: development, staging, production"),
         ("gcp_run.memory", "512", "gcp_run.memory is '512'; allowed: such as 512Mi or 2Gi"),
+        (
+            "gcp_run.ingress",
+            "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
+            "gcp_run.ingress is INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER; allowed:",
+        ),
+        ("gcp_run.public", False, "gcp_run.public is false, and nobody is named who may call the service; allowed: true, or gcp_imp"),
+        ("gcp_redis", {"name": "r", "tier": "BASIC", "memory_size_gb": 1, "ca_secret": "x"}, "gcp_redis.ca_secret is 'x'; allowed: names"),
         ("gcp_run.port", 99999, "gcp_run.port is 99999; allowed: a port from 1 to 65535"),
         ("gcp_run.max_instances", "4", "gcp_run.max_instances is '4'; allowed: a whole number without quotes"),
         ("gcp_run.min_instances", 5, "gcp_run.min_instances is 5; allowed: at most max_instances, 4"),
