@@ -8,7 +8,8 @@ author: Slipway maintainers (@slipway)
 version_added: 0.1.0
 short_description: Identity tokens for services that are not public
 description:
-  - Makes a short-lived token that a Cloud Run service which is not public takes as C(Authorization), if its identity has C(roles/run.invoker).
+  - Makes a short-lived token. A Cloud Run service that is not public takes it as C(Authorization), if its identity has
+    C(roles/run.invoker).
   - The identity is a service account. The lookup impersonates O(impersonate_service_account), or uses the key file that
     E(GOOGLE_APPLICATION_CREDENTIALS) names, or the account that is attached to the machine.
   - Tasks that use the token must hide it themselves, by C(no_log).
