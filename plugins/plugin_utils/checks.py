@@ -33,7 +33,7 @@ from typing import Any
 import jinja2
 from ansible.plugins.test.core import version_compare
 from ansible_collections.slipway.stack.plugins.module_utils.release import source as release_source
-from ansible_collections.slipway.stack.plugins.plugin_utils import kinds, known_names
+from ansible_collections.slipway.stack.plugins.plugin_utils import kinds, known_names, sites
 from ansible_collections.slipway.stack.plugins.plugin_utils.arguments import (
     Problem,
     has_secret,
@@ -180,6 +180,7 @@ def _environment() -> jinja2.Environment:
     found.filters["found"] = lambda text, pattern: re.findall(pattern, str(text))
     found.filters["source_problems"] = source_problems
     found.filters["file_references"] = _file_references
+    found.filters["site_names"] = sites.names
     found.globals.update(
         known_postgres_settings=known_names.POSTGRES_SETTINGS,
         known_pgbouncer_settings=known_names.PGBOUNCER_SETTINGS,

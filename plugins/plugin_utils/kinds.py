@@ -272,6 +272,38 @@ def header_value(value: Any) -> str:
 
 
 @kind
+def origin(value: Any) -> str:
+    """Where a page comes from, as browsers write it in Origin, or *."""
+    if value == "*" or re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", _text(value)):
+        return ""
+    return "an origin, such as https://app.example.com (small letters, no path), or *"
+
+
+@kind
+def password_hash(value: Any) -> str:
+    """A password as crypt knows it, not in clear."""
+    if re.fullmatch(r"\$(5|6|y|2[aby])\$[A-Za-z0-9./$=,]{20,}", _text(value)):
+        return ""
+    return "a hash, as mkpasswd or openssl passwd -6 writes it ($6$...), not the password"
+
+
+@kind
+def nginx_directive(value: Any) -> str:
+    """Whole directives of nginx: they cannot close the block that they are put into."""
+    text = _text(value).strip()
+    depth = 0
+    for mark in text:  # in quotes too: where a quoted text begins is nginx's own affair
+        depth += {"{": 1, "}": -1}.get(mark, 0)
+        if depth < 0:
+            break
+    if depth or text.count('"') % 2:
+        return "directives with as many { as }, in this order, and quotes that end"
+    if re.search(r"(^|[\s;{}])#", text):
+        return "directives without comments"
+    return "" if text.endswith((";", "}")) else "whole directives: each ends with ; or }"
+
+
+@kind
 def regular_expression(value: Any) -> str:
     """Python's and Perl's common ground."""
     try:
@@ -330,6 +362,33 @@ def own_folder(value: Any) -> str:
     ):
         return "a folder of its own; this one belongs to the system"
     return ""
+
+
+@kind
+def served_folder(value: Any) -> str:
+    """A folder whose files nginx may show to everybody."""
+    wrong = own_folder(value)
+    if wrong:
+        return wrong
+    text = re.sub(r"/+", "/", _text(value))
+    closed = next((folder for folder in _NEVER_SERVED if (text + "/").startswith(folder + "/")), "")
+    if closed:
+        return f"a folder that holds nothing but what everybody may read, such as one below /srv or /opt; not one below {closed}"
+    return "" if re.fullmatch(r"[A-Za-z0-9_./-]+", text) else "a path of letters, digits and _ . / -"
+
+
+_NEVER_SERVED = (
+    "/etc",
+    "/root",
+    "/home",
+    "/tmp",
+    "/var/tmp",
+    "/var/log",
+    "/var/backups",
+    "/var/lib/postgresql",
+    "/var/lib/redis",
+    "/var/spool",
+)
 
 
 @kind

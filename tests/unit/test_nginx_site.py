@@ -3,11 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.slipway.stack.plugins.plugin_utils import sites
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/nginx"
+
+
+def complete(templar: Templar) -> list[dict[str, Any]]:
+    """What the role makes of its inputs, as its vars/main.yml does."""
+    defaults, only = (templar.template(templar.available_variables[name]) for name in ("__nginx_site_defaults", "__nginx_only_site"))
+    return sites.complete(templar.available_variables["nginx_sites"] or only, defaults)
 
 
 def lines(name: str, **inputs: Any) -> list[str]:
@@ -16,9 +24,16 @@ def lines(name: str, **inputs: Any) -> list[str]:
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     own = loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True)
     here = {"ansible_managed": "managed", "nginx_server_names": ["api.example.com"], "nginx_upstreams": ["192.0.2.1:8000"]}
-    templar = Templar(loader, {**defaults, **own, "__nginx_http2_directive": True, **here, **inputs})
+    known = {**defaults, **own, "__nginx_http2_directive": True, **here, **inputs}
+    made = complete(Templar(loader, known))
+    templar = Templar(loader, {**known, "__nginx_sites": made, "site": made[0]})
     template = trust_as_template((ROLE / f"templates/etc/nginx/{name}.j2").read_text())
     return [line.strip() for line in str(templar.template(template)).splitlines()]
+
+
+def of_site(**site: Any) -> list[str]:
+    """The lines of a site of its own name."""
+    return lines("conf.d/50-site.conf", nginx_sites=[{"name": "side-app", "server_names": ["side.example"], **site}])
 
 
 def test_hsts_names_the_subdomains_unless_told_otherwise() -> None:
@@ -54,9 +69,9 @@ def test_only_trusted_proxies_say_how_the_client_came() -> None:
     assert trusting[start + 1 : start + 4] == ["default 0;", "192.0.2.7/32 1;", "}"]
     start = trusting.index('map "$trusted_proxy:$http_x_forwarded_proto" $client_scheme {')
     assert trusting[start + 1 : start + 4] == ["default $scheme;", '"~*^1:https(,|$)" https;', '"~*^1:http(,|$)" http;']
-    assert "include /etc/nginx/snippets/site.conf;" in lines("conf.d/30-site.conf")[-3:]
-    assert lines("conf.d/30-site.conf").count("include /etc/nginx/snippets/site.conf;") == 1  # not over plain HTTP
-    assert lines("conf.d/30-site.conf", nginx_trusted_proxies=["192.0.2.7/32"]).count("include /etc/nginx/snippets/site.conf;") == 2
+    passed = "proxy_pass http://site;"
+    assert lines("conf.d/50-site.conf").count(passed) == 1  # not over plain HTTP
+    assert lines("conf.d/50-site.conf", nginx_trusted_proxies=["192.0.2.7/32"]).count(passed) == 2
 
 
 def test_a_post_is_never_sent_twice() -> None:
@@ -64,40 +79,112 @@ def test_a_post_is_never_sent_twice() -> None:
     assert said == "proxy_next_upstream error timeout http_503;"
 
 
+def after(said: list[str], start: str, count: int) -> list[str]:
+    at = said.index(start) + 1
+    return said[at : at + count]
+
+
 def test_the_public_does_not_see_internal_paths() -> None:
-    limits = lines("conf.d/10-limits.conf", nginx_internal_paths=["/docs", "/openapi.json"], nginx_metrics_path="/figures")
-    start = limits.index("map $uri $internal_path {")
-    assert limits[start + 2 : start + 5] == [
+    said = lines("conf.d/50-site.conf", nginx_internal_paths=["/docs", "/openapi.json"], nginx_metrics_path="/figures")
+    assert after(said, "map $uri $internal_path_site {", 5)[1:] == [
         r'"~*^/docs(/|$)" 1;',
         r'"~*^/openapi\.json(/|$)" 1;',
         r'"~*^/figures(/|$)" 1;',
+        "}",
     ]
-    assert '"10" 1;' in limits
+    assert after(said, 'map "$internal_path_site$internal_client" $closed_path_site {', 2) == ["default 0;", '"10" 1;']
+    assert after(said, "if ($closed_path_site) {", 1) == ["return 404;"]
+
+
+def test_flower_is_internal_whatever_the_paths_are() -> None:
+    said = lines("conf.d/50-site.conf", nginx_internal_paths=[], nginx_flower_upstream="192.0.2.3:5555")
+    assert r'"~*^/flower(/|$)" 1;' in said
+    assert after(said, "upstream site_0 {", 3)[2] == "server 192.0.2.3:5555 max_fails=3 fail_timeout=2s;"
 
 
 def test_internal_clients_alone_are_not_limited() -> None:
+    site = lines("conf.d/50-site.conf")
+    assert after(site, 'map "$internal_client$unlimited_path_site" $limited_client_site {', 3) == [
+        '"00" $binary_remote_addr;',
+        'default "";',
+        "}",
+    ]
+    assert "limit_req_zone $limited_client_site zone=hour_site:10m rate=12r/m;" in site
     limits = lines("conf.d/10-limits.conf", nginx_internal_sources=["192.0.2.9/32"])
-    start = limits.index('map "$internal_client$unlimited_path" $limited_client {')
-    assert limits[start + 1 : start + 4] == ['"00" $binary_remote_addr;', 'default "";', "}"]
-    assert "192.0.2.9/32 1;" in limits
-    assert "limit_req_zone $limited_client zone=hour:10m rate=12r/m;" in limits
+    assert after(limits, "geo $internal_client {", 3) == ["default 0;", "192.0.2.9/32 1;", "}"]
     assert "limit_req_status 429;" in limits
 
 
 def test_what_a_page_brings_along_is_not_counted() -> None:
-    limits = lines("conf.d/10-limits.conf", nginx_unlimited_paths=["/files"])
-    start = limits.index("map $uri $unlimited_path {")
-    assert limits[start + 1 : start + 4] == ["default 0;", r'"~*^/files(/|$)" 1;', "}"]
+    said = lines("conf.d/50-site.conf", nginx_unlimited_paths=["/files"])
+    assert after(said, "map $uri $unlimited_path_site {", 3) == ["default 0;", r'"~*^/files(/|$)" 1;', "}"]
 
 
 def test_the_way_to_https_keeps_a_port_of_its_own() -> None:
-    assert "return 308 https://$host$https_port_suffix$request_uri;" in lines("conf.d/30-site.conf")
+    assert "return 308 https://$host$https_port_suffix$request_uri;" in lines("conf.d/50-site.conf")
     assert '0 ":8443";' in lines("conf.d/10-limits.conf", nginx_https_port=8443)
     assert [line for line in lines("conf.d/10-limits.conf") if line.startswith("0 ")] == []
 
 
 def test_no_limit_where_none_is_asked_for() -> None:
-    site = lines("snippets/site.conf", nginx_rate_limit_per_minute=0, nginx_rate_limit_per_hour=0)
+    site = lines("conf.d/50-site.conf", nginx_rate_limit_per_minute=0, nginx_rate_limit_per_hour=0)
     assert [line for line in site if line.startswith("limit_req")] == []
-    both = [line for line in lines("snippets/site.conf") if line.startswith("limit_req")]
-    assert both == ["limit_req zone=minute burst=60 nodelay;", "limit_req zone=hour burst=279 nodelay;"]
+    both = [line for line in lines("conf.d/50-site.conf") if line.startswith("limit_req ")]
+    assert both == ["limit_req zone=minute_site burst=60 nodelay;", "limit_req zone=hour_site burst=279 nodelay;"]
+
+
+def test_a_site_has_limits_names_and_files_of_its_own() -> None:
+    said = of_site(upstreams=["192.0.2.1:8000"], rate_limit_per_minute=7, rate_limit_per_hour=0, rate_limit_burst=3)
+    assert [line for line in said if line.startswith("limit_req")] == [
+        "limit_req_zone $limited_client_side_app zone=minute_side_app:10m rate=7r/m;",
+        "limit_req zone=minute_side_app burst=3 nodelay;",
+    ]
+    assert "upstream side-app {" in said
+    assert "ssl_certificate_key /etc/nginx/tls/sites/side-app.key;" in said
+    assert "ssl_certificate_key /run/acme/key.pem;" in of_site(tls_certificate_path="/run/acme/chain.pem", tls_key_path="/run/acme/key.pem")
+
+
+@pytest.mark.parametrize(
+    ("path", "locations"),
+    [
+        ({"path": "/ws"}, ["= /ws", "^~ /ws/"]),
+        ({"path": "/ws/"}, ["^~ /ws/"]),
+        ({"path": "/files", "static": "/srv/files"}, ["^~ /files/"]),
+    ],
+)
+def test_a_path_is_whole_segments(path: dict[str, Any], locations: list[str]) -> None:
+    said = [line for line in of_site(upstreams=["192.0.2.1:8000"], paths=[path]) if line.startswith("location")]
+    assert said[2:] == [f"location {match} {{" for match in [*locations, "/"]]  # the first two are those of plain HTTP
+
+
+def test_what_not_everybody_may_see_has_no_other_spelling() -> None:
+    said = of_site(upstreams=["192.0.2.1:8000"], paths=[{"path": "/of.fice", "allowed_networks": ["192.0.2.0/24"]}, {"path": "/open"}])
+    assert after(said, r"location ~* ^/of\.fice(/|$) {", 1) == ["return 404;"]
+    assert len([line for line in said if line.startswith("location ~*")]) == 1
+
+
+def test_a_path_without_a_target_is_the_application_under_other_conditions() -> None:
+    said = of_site(upstreams=["192.0.2.1:8000"], paths=[{"path": "/in/", "client_max_body_size": "1g", "buffering": False}])
+    at = said.index("location ^~ /in/ {")
+    inside = said[at : said.index("}", said.index("include /etc/nginx/snippets/proxy.conf;", at))]
+    assert {"client_max_body_size 1g;", "proxy_request_buffering off;", "proxy_pass http://side-app;"} <= set(inside)
+
+
+def test_a_site_without_an_application_is_not_ready() -> None:
+    assert [line for line in of_site() if line.startswith(("return 503", "proxy_pass"))] == ["return 503;"]
+    unknown = lines("conf.d/30-unknown-names.conf", nginx_sites=[{"name": "later", "server_names": ["later.example"]}])
+    assert [line for line in unknown if "proxy_pass" in line] == []
+
+
+def test_load_balancers_ask_the_first_application() -> None:
+    two = [
+        {"name": "pages", "server_names": ["pages.example"]},
+        {"name": "shop", "server_names": ["shop.example"], "upstreams": ["192.0.2.1:8000"], "health_path": "/live"},
+    ]
+    said = lines("conf.d/30-unknown-names.conf", nginx_sites=two)
+    assert after(said, "location = /live {", 2)[1] == "proxy_pass http://shop;"
+
+
+def test_the_password_of_a_path_does_not_reach_the_application() -> None:
+    said = of_site(upstreams=["192.0.2.1:8000"], paths=[{"path": "/admin", "basic_auth": [{"name": "anna", "hash": "$6$x"}]}])
+    assert said.count('proxy_set_header Authorization "";') == 2  # the path itself, and what is below

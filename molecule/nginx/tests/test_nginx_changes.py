@@ -1,5 +1,6 @@
 """What nginx promises when its variables change: each run is played once, on all hosts, and looked at on each."""
 
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,8 +10,15 @@ from typing import Any
 import pytest
 from client import INTERNAL, NAME, ask, process, seen
 from playbook import Converge, Hosts
+from testinfra.host import Host
 
-SERVED = f"echo | openssl s_client -connect {INTERNAL}:443 -servername {NAME} 2>/dev/null | openssl x509"
+SHOP = {"name": "shop", "server_names": [NAME, f"www.{NAME}"], "upstreams": ["127.0.0.1:9001", "127.0.0.1:9002"], "tls_mode": "files"}
+BROUGHT = {"name": "brought", "server_names": ["brought.example"], "upstreams": ["127.0.0.1:9003"], "tls_mode": "files"}
+
+
+def served(host: Host, name: str) -> str:
+    """The certificate that is shown for a name."""
+    return host.check_output(f"echo | openssl s_client -connect {INTERNAL}:443 -servername {name} 2>/dev/null | openssl x509")
 
 
 def processes(hosts: Hosts) -> dict[str, str]:
@@ -84,30 +92,52 @@ def test_a_port_that_nginx_cannot_have_is_put_back(hosts: Hosts, converge: Conve
 
 
 @pytest.mark.usefixtures("restored")
-def test_own_certificate_is_served_and_a_wrong_key_is_put_back(hosts: Hosts, converge: Converge, tmp_path: Path) -> None:
+def test_brought_certificates_are_served_undeclared_sites_go_and_a_wrong_key_is_put_back(
+    hosts: Hosts, converge: Converge, tmp_path: Path
+) -> None:
+    """One site with the contents of its certificate, one with files that somebody else put there; the other sites are gone."""
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj"]
-    for name in ("one", "two"):
-        files = ["-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.crt"]
+    for pair, name in (("one", NAME), ("two", NAME), ("three", "brought.example")):
+        files = ["-keyout", tmp_path / f"{pair}.key", "-out", tmp_path / f"{pair}.crt"]
         subprocess.run(
-            [*make, f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME},DNS:www.{NAME}", *files], check=True, capture_output=True
+            [*make, f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},DNS:www.{name}", *files], check=True, capture_output=True
         )
     pem = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    for host in hosts.values():
+        for part in ("crt", "key"):
+            host.check_output(f"install -D -m 0640 -g www-data /dev/null /etc/own-tls/pair.{part}")
+            host.check_output(f"printf %s {shlex.quote(pem[f'three.{part}'])} > /etc/own-tls/pair.{part}")
+        host.check_output("chmod 0755 /etc/own-tls")
 
-    done = converge(nginx_tls_mode="files", nginx_tls_certificate=pem["one.crt"], nginx_tls_key=pem["one.key"])
+    shop = {**SHOP, "tls_certificate": pem["one.crt"], "tls_key": pem["one.key"]}
+    brought = {**BROUGHT, "tls_certificate_path": "/etc/own-tls/pair.crt", "tls_key_path": "/etc/own-tls/pair.key"}
+    done = converge(nginx_sites=[shop, brought])
     assert done.code == 0, done.output
     for host in hosts.values():
         deadline = time.monotonic() + 5
-        while host.check_output(SERVED) != pem["one.crt"].strip():
+        while served(host, NAME) != pem["one.crt"].strip():
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        assert host.file("/etc/nginx/tls/site.key").mode == 0o640
+        assert served(host, "brought.example") == pem["three.crt"].strip()
+        assert (host.file("/etc/nginx/tls/sites/shop.key").mode, host.file("/etc/nginx/tls/sites/shop.key").group) == (0o640, "www-data")
+        assert [ask(host, "/", name=name).status for name in (NAME, "brought.example", "side.example", "old.example")] == [
+            200,
+            200,
+            421,
+            421,
+        ]
+        assert host.check_output("ls /etc/nginx/conf.d/50-* /etc/nginx/htpasswd").split() == [
+            "/etc/nginx/conf.d/50-brought.conf",
+            "/etc/nginx/conf.d/50-shop.conf",
+            "/etc/nginx/htpasswd:",
+        ]
 
-    done = converge(nginx_tls_mode="files", nginx_tls_certificate=pem["one.crt"], nginx_tls_key=pem["two.key"])
+    done = converge(nginx_sites=[{**shop, "tls_key": pem["two.key"]}, brought])
     assert done.failed == set(hosts)
-    assert done.missing("nginx_tls_key is one that clients would refuse: the key belongs to another certificate") == []
+    assert done.missing("nginx_sites[0].tls_key is one that clients would refuse: the key belongs to another certificate") == []
     assert pem["two.key"].splitlines()[1] not in done.output
     for host in hosts.values():
-        assert host.check_output(SERVED) == pem["one.crt"].strip()
+        assert served(host, NAME) == pem["one.crt"].strip()
 
 
 def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, converge: Converge) -> None:
@@ -124,7 +154,7 @@ def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, c
         "nginx_rate_limit_burst": -1,
         "nginx_status_port": 443,
     }
-    done = converge(**nonsense)
+    done = converge(nginx_sites=[], **nonsense)
     assert done.failed == set(hosts)
     for variable, value in nonsense.items():
         shown = value[0] if isinstance(value, list) and value else value
@@ -141,9 +171,9 @@ def test_unknown_choice_is_refused(hosts: Hosts, converge: Converge) -> None:
 
 
 def test_a_check_run_of_other_names_is_exact(hosts: Hosts, converge: Converge) -> None:
-    """The pair for the new names is not there yet, and the candidate that names it can be judged all the same."""
+    """One site, described without nginx_sites. The pair for its names is not there yet, and a candidate that names it can be judged."""
     before = configurations(hosts)
-    done = converge("--check", nginx_server_names=["renamed.example"])
+    done = converge("--check", nginx_sites=[], nginx_server_names=["renamed.example"], nginx_upstreams=["127.0.0.1:9001"])
     assert (done.code, done.failed) == (0, set()), done.output
     assert done.changed == set(hosts)
     assert configurations(hosts) == before

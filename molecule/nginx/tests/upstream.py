@@ -2,8 +2,11 @@
 
 import json
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+GO = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -14,6 +17,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Upgrade", "").lower() == "websocket":
             self.talk()
             return
+        if self.path == "/events":
+            self.stream()
+            return
+        if self.path == "/events/go":
+            GO.set()
         if self.path.startswith("/slow"):
             time.sleep(2)
         status = 503 if self.path == f"/unready-{self.server.server_port}" else 200
@@ -31,11 +39,24 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/own-headers"):
             self.send_header("X-Frame-Options", "SAMEORIGIN")
             self.send_header("Strict-Transport-Security", "max-age=1")
+        if self.path.startswith("/api"):
+            self.send_header("Access-Control-Allow-Origin", "*")
         self.end_headers()
         self.wfile.write(text)
         print(self.command, self.path, flush=True)
 
-    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 (the standard library's names)
+    do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer  # noqa: N815 (the standard library's names)
+
+    def stream(self) -> None:
+        """One event at once, the second when /events/go was asked."""
+        GO.clear()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"data: first\n\n")
+        self.wfile.write(b"data: second\n\n" if GO.wait(20) else b"data: never asked\n\n")
+        self.close_connection = True
 
     def talk(self) -> None:
         """Switch protocols and send every line back, as a websocket would its frames."""
