@@ -76,6 +76,8 @@ def test_a_package_below_src_without_a_database(tmp_path: Path) -> None:
     files = {"src__shop__web": "from fastapi import FastAPI\napi: FastAPI = FastAPI()\n@api.get('/healthz')\ndef ok(): ...\n"}
     found = entry(tree(tmp_path, tests__test_web="from fastapi import FastAPI\napp = FastAPI()\n", **files))
     assert found["processes"] == {"web": {"type": "asgi", "app": "shop.web:api"}}
+    beside = tree(tmp_path / "flat", tests__test_web="from fastapi import FastAPI\napp = FastAPI()\n", web=files["src__shop__web"])
+    assert entry(beside)["processes"]["web"]["app"] == "web:api", "what the tests make is not the application"
     assert found["health"] == {"live": "/healthz", "ready": "/healthz"}
     assert not {"connections", "migrate", "secrets"} & set(found)
 
