@@ -116,7 +116,7 @@ def test_examples(google: GoogleServer, tmp_path: Path) -> None:
     # Environments are worked on side by side, and end in any order.
     assert sorted(predicted.changes) == sorted(real.changes)
     # The one thing that nobody can know before: the name of a revision that does not exist yet.
-    known = {key for key in real.diffs if not key.startswith("Pin the traffic")}
+    known = {key for key in real.diffs if not key.startswith("All traffic to the first revision")}
     assert {key: predicted.diffs[key] for key in known} == {key: real.diffs[key] for key in known}
     writes, again = provision()
     assert (again.changes, writes) == ([], [])
