@@ -160,7 +160,8 @@ def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:
     bad = {
         "redis_prot": 1,
         "nginx_tls_mode": "sometimes",
-        "api_instances": "many",
+        "redis_broker_port": "many",
+        "api_instances": 2,
         "redis_admin_password": "admin",
         "wiring_extra_flows": [{"to": "postgresql", "from": ["api"]}],
     }
@@ -169,7 +170,8 @@ def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:
     for sentence in (
         "redis_prot is a name that no role knows",
         "nginx_tls_mode is 'sometimes'",
-        "api_instances is 'many'; allowed: a whole number",
+        "redis_broker_port of data1 is 'many'; allowed: a port",
+        "api_instances is a name of an earlier version; allowed: applications.NAME.processes.web.instances",
         "redis_admin_password is a well-known placeholder",
         "wiring_extra_flows is a flow to 'postgresql'",
         "no host was touched",
