@@ -400,6 +400,11 @@ class ActionModule(ActionBase):
         for problem in found:
             if problem.root not in self.given[host] and problem.given in ("''", "[]", "{}", "empty", "None"):
                 problem.given = "missing"  # nobody gave it, and its default is for a laboratory
+        for problem in [problem for problem in found if problem.root == "nginx_sites"]:
+            # Derived from the applications' domains: told where it was written.
+            given = values[host].get("applications", {})
+            for name in ("variable", "given", "allowed"):
+                setattr(problem, name, contract.told_as_domain(getattr(problem, name), given))
         found = [self.placed(problem, self.given[host]) for problem in found]
         for problem in found:
             if not problem.where and problem.variable.endswith(host):  # it is about the host itself

@@ -24,6 +24,9 @@ options:
     description: What a site has that does not say otherwise.
     type: dict
     required: true
+  flower:
+    description: Flower as C(address:port), which the first site shows at C(/flower/) to internal clients. Empty means none.
+    type: str
 """
 EXAMPLES = """
 __nginx_sites: "{{ nginx_sites | slipway.stack.sites(__nginx_site_defaults) }}"

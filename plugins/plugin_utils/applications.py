@@ -8,10 +8,12 @@ gives the wiring its listeners and flows; `on_host` is everything that one role 
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,16 @@ class ApplicationError(ValueError):
     """The contract is wrong; the message lists every problem."""
 
 
+@cache
 def spec() -> dict[str, dict[str, Any]]:
-    """The contract in the shape of an argument spec: {applications: option}."""
-    found: dict[str, dict[str, Any]] = arguments.load(VARS / "applications_spec.yml")
+    """The contract in the shape of an argument spec: {applications: option}. A domain has the keys of a site of the role nginx."""
+    found: dict[str, dict[str, Any]] = copy.deepcopy(arguments.load(VARS / "applications_spec.yml"))
+    domain = found["applications"]["options"]["domains"]
+    site = arguments.options_of(VARS.parents[1] / "roles" / "nginx")["nginx_sites"]
+    path, site_path = domain["options"]["paths"], site["options"]["paths"]
+    path["options"] |= {name: option for name, option in site_path["options"].items() if name not in ("path", "upstreams")}
+    derived = ("name", "server_names", "upstreams", "health_path", "metrics_path", "paths")
+    domain["options"] |= {name: option for name, option in site["options"].items() if name not in derived}
     return found
 
 
@@ -72,6 +81,21 @@ def _between(applications: Mapping[str, Any], base: str) -> Iterator[Problem]:
         for number, file in enumerate(application["files"]):
             for key, value, allowed in _file_problems(file, base):
                 yield Problem(f"{place}.files[{number}]{key}", value, allowed)
+        known = _answering(application)
+        for number, domain in enumerate(application["domains"]):
+            asked = [("process", domain["process"])]
+            asked += [(f"paths[{at}].process", path["process"]) for at, path in enumerate(domain["paths"] or [])]
+            for key, process in asked:
+                if process is not None and process not in known:
+                    allowed = f"a process of type asgi or wsgi: {', '.join(known) or 'there is none'}"
+                    yield Problem(f"{place}.domains[{number}].{key}", repr(process), allowed)
+            for at, path in enumerate(domain["paths"] or []):
+                if path["process"] is not None and path["static"]:
+                    yield Problem(
+                        f"{place}.domains[{number}].paths[{at}]", f"{path['path']!r} with two targets", "process or static, not both"
+                    )
+            if domain["process"] is None and not known:
+                yield Problem(f"{place}.domains[{number}]", "given", "domains of an application with a process of type asgi or wsgi")
     for place, entry in connections_of(applications):
         if entry["to"] in POSTGRES and not entry["database"]:
             yield Problem(f"{place}.database", "missing", "a database of postgres_databases")
@@ -302,6 +326,49 @@ def endpoints(applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapp
         }
         for name, label, application, _process in processes_of(filled(applications), "api")
     ]
+
+
+def sites(applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The domains of all applications as `nginx_sites` of the role nginx."""
+    found = []
+    for name, number, domain in domains_of(applications):
+        application = filled(applications)[name]
+        site = {key: value for key, value in domain.items() if key not in ("names", "process", "paths")}
+        site |= {"name": name if number == 0 else f"{name}-{number + 1}", "server_names": domain["names"]}
+        site["upstreams"] = _upstreams(name, application, domain.get("process"), peers)
+        site |= {"health_path": application["health"]["live"], "metrics_path": application["health"]["metrics"]}
+        site["paths"] = [
+            {key: value for key, value in path.items() if key != "process"}
+            | ({"upstreams": _upstreams(name, application, path["process"], peers)} if path.get("process") else {})
+            for path in domain.get("paths", [])
+        ]
+        found.append(site)
+    return found
+
+
+def domains_of(applications: Mapping[str, Any]) -> list[tuple[str, int, Mapping[str, Any]]]:
+    """(application, number, entry as it was written) of every domain, in the order of `sites`."""
+    return [(str(name), number, domain) for name, entry in applications.items() for number, domain in enumerate(entry.get("domains", []))]
+
+
+def _upstreams(
+    name: str, application: Mapping[str, Any], process: str | None, peers: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[str]:
+    label = process or next(iter(_answering(application)), "")
+    return [str(listener["url"]) for listener in peers.get(f"{name}-{label}", [])]
+
+
+def _answering(application: Mapping[str, Any]) -> list[str]:
+    """The processes that answer requests."""
+    return [label for label, process in application["processes"].items() if role_of(process) == "api"]
+
+
+def told_as_domain(text: str, applications: Mapping[str, Any]) -> str:
+    """A message about `nginx_sites[1].server_names[0]` as one about `applications.shop.domains[0].names[0]`."""
+    places = [f"applications.{name}.domains[{number}]" for name, number, _domain in domains_of(applications)]
+    for number, place in enumerate(places):
+        text = text.replace(f"nginx_sites[{number}].server_names", f"{place}.names").replace(f"nginx_sites[{number}]", place)
+    return text
 
 
 def database_clients(applications: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> int:

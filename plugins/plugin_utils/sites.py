@@ -50,9 +50,17 @@ def names(sites: Sequence[Any]) -> list[dict[str, str]]:
     return found
 
 
-def complete(sites: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]) -> list[Site]:
-    """Every site with all keys of `defaults`, and what is derived: `id`, `certificate`, `key`, `refill`, `burst_of_hour`, its paths."""
-    return [_site(dict(site.items()), dict(defaults.items())) for site in sites]
+def complete(sites: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any], flower: str = "") -> list[Site]:
+    """Every site with all keys of `defaults`, and what is derived: `id`, `certificate`, `key`, `refill`, `burst_of_hour`, its paths.
+
+    `flower`: address:port of Flower, which the first site shows to internal clients; empty: there is none.
+    """
+    found = [dict(site.items()) for site in sites]
+    if flower and found:
+        first = found[0]
+        first["paths"] = [*first.get("paths", []), {"path": "/flower/", "upstreams": [flower]}]
+        first["internal_paths"] = [*first.get("internal_paths", defaults["internal_paths"]), "/flower"]
+    return [_site(site, dict(defaults.items())) for site in found]
 
 
 def _site(given: Site, defaults: Site) -> Site:

@@ -119,6 +119,8 @@ def write(folder: Path, answers: Answers) -> list[str]:
             f"{answers.tree} has no FastAPI, Starlette, Flask, Django or Celery application at the top of a module that could be found. "
             "Write the inventory by hand: cp -r inventories/single, and docs/applications.md"
         )
+    # For the first try: a certificate of your own goes into tls_certificate and tls_key.
+    entry["domains"] = [{"names": [answers.domain], "tls_mode": "self_signed"}]
     (folder / "group_vars/all").mkdir(parents=True)
     (folder / "hosts.yml").write_text(_hosts(answers))
     (folder / "group_vars/all/main.yml").write_text(_variables(answers, entry))
@@ -178,12 +180,6 @@ def _variables(answers: Answers, entry: Mapping[str, Any]) -> str:
                 "postgres_memory_share": 0.25,
                 "redis_memory_share": 0.1,
             },
-        )
-    )
-    parts.append(
-        (
-            "Edge. self_signed is for the first try: put your certificate into files/ and say nginx_tls_mode: files",
-            {"nginx_server_names": [answers.domain], "nginx_tls_mode": "self_signed"},
         )
     )
     probe = {"name": name, "url": f"https://{answers.domain}{entry['health']['live']}", "verify_tls": False}

@@ -39,6 +39,7 @@ def variables() -> dict[str, Any]:
     databases = [{"name": name, "owner": name} for name in ("pretalx", "prefect", "patchman")]
     return {
         "applications": applications,
+        "nginx_server_names": [],
         "postgres_databases": [{"name": "orders", "owner": "orders_owner", "application_users": ["orders_app"]}, *databases],
         "postgres_users": [{"name": user, "password": password(user)} for user in users],
         "postgres_max_connections": 200,
@@ -95,6 +96,19 @@ def test_orders_through_nginx(site: Site) -> None:
     done = {"pending", "processing"}
     path = f"https://{address}/orders/{made.json()['id']}"
     assert eventually(lambda: request(path, "orders.lab.test").json()["status"] not in done, 60)
+
+
+def test_each_name_is_its_own_application(site: Site) -> None:
+    """Static files of two applications come from nginx: one of them does not serve its own."""
+    (address,) = site.hosts().values()
+    talks, patches, flows = (f"{name}.example.org" for name in ("talks", "patches", "flows"))
+    assert "pretalx" in request(f"https://{address}/orga/login/", talks).text
+    assert request(f"https://{address}/api/health", flows).text == "true"
+    style = request(f"https://{address}/static/css/base.css", patches)
+    assert style.status_code == 200, style.text[:200]
+    assert "max-age" in style.headers["cache-control"]
+    assert request(f"https://{address}/static/css/base.css", talks).status_code == 404
+    assert request(f"https://{address}/", "nobody.example.org").status_code == 421
 
 
 def test_pretalx_reads_its_database_and_runs_by_the_clock(site: Site) -> None:

@@ -80,6 +80,6 @@ def test_a_name_belongs_to_one_site() -> None:
 def test_one_way_of_describing_a_site() -> None:
     assert told({}, nginx_server_names=["old.example"])[0].startswith("nginx_server_names is ['old.example'], beside nginx_sites")
     assert told(nginx_tls_mode="self_signed")[:2] == [
-        "nginx_server_names is []; allowed: the site's names, such as [api.example.com], or nginx_sites",
+        "nginx_server_names is []; allowed: the site's names, such as [api.example.com], or domains of an application",
         "nginx_upstreams is []; allowed: the api instances, such as [10.0.0.5:8000]; the wiring derives them from the group api",
     ]

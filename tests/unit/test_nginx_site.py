@@ -15,7 +15,8 @@ ROLE = Path(__file__).resolve().parents[2] / "roles/nginx"
 def complete(templar: Templar) -> list[dict[str, Any]]:
     """What the role makes of its inputs, as its vars/main.yml does."""
     defaults, only = (templar.template(templar.available_variables[name]) for name in ("__nginx_site_defaults", "__nginx_only_site"))
-    return sites.complete(templar.available_variables["nginx_sites"] or only, defaults)
+    flower = templar.available_variables["nginx_flower_upstream"]
+    return sites.complete(templar.available_variables["nginx_sites"] or only, defaults, flower)
 
 
 def lines(name: str, **inputs: Any) -> list[str]:
@@ -99,6 +100,11 @@ def test_the_public_does_not_see_internal_paths() -> None:
 def test_flower_is_internal_whatever_the_paths_are() -> None:
     said = lines("conf.d/50-site.conf", nginx_internal_paths=[], nginx_flower_upstream="192.0.2.3:5555")
     assert r'"~*^/flower(/|$)" 1;' in said
+    assert r'"~*^/flower(/|$)" 1;' in lines(
+        "conf.d/50-site.conf",
+        nginx_sites=[{"name": "a", "server_names": ["a.example"], "internal_paths": []}],
+        nginx_flower_upstream="192.0.2.3:5555",
+    ), "the first site shows it, whoever named the site"
     assert after(said, "upstream site_0 {", 3)[2] == "server 192.0.2.3:5555 max_fails=3 fail_timeout=2s;"
 
 

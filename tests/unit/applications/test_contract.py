@@ -103,7 +103,7 @@ def test_workers_share_the_release_and_the_settings_of_the_api() -> None:
 
 def test_an_application_without_an_api_is_migrated_by_its_workers() -> None:
     applications = read("orders")
-    del applications["orders"]["processes"]["web"]
+    del applications["orders"]["processes"]["web"], applications["orders"]["domains"]
     done = {host: on_host(applications, "celery_workers", host)[0]["migrate"]["command"] for host in ("jobs1", "app1")}
     assert done == {"jobs1": [], "app1": ["alembic", "upgrade", "head"]}, "once, on the first host of the run that runs it"
 
@@ -213,6 +213,66 @@ def test_services_for_the_wiring() -> None:
         {"to": "pgbouncer", "from": ["api"]},
         {"to": "postgres", "from": ["api"]},
     ]
+
+
+PEERS = {"shop-web": [{"url": "10.0.0.3:8000"}, {"url": "10.0.0.3:8001"}], "shop-stream": [{"url": "10.0.0.4:8100"}]}
+
+
+def test_domains_are_sites_of_nginx() -> None:
+    applications = shop(
+        health={"live": "/live", "metrics": "/metrics"},
+        processes={"web": {"type": "asgi", "app": "shop:app"}, "stream": {"type": "asgi", "app": "shop:stream", "port": 8100}},
+        domains=[
+            {
+                "names": ["shop.example.org"],
+                "redirects": ["www.shop.example.org"],
+                "tls_mode": "self_signed",
+                "paths": [{"path": "/events", "process": "stream", "buffering": False}, {"path": "/static/", "static": "/srv/shop/static"}],
+            },
+            {"names": ["stream.example.org"], "process": "stream", "client_max_body_size": "1g"},
+        ],
+    )
+    assert [problem.sentence() for problem in contract.problems(applications, str(ROOT))] == []
+    first, second = contract.sites(applications, PEERS)
+    assert first == {
+        "name": "shop",
+        "server_names": ["shop.example.org"],
+        "redirects": ["www.shop.example.org"],
+        "tls_mode": "self_signed",
+        "upstreams": ["10.0.0.3:8000", "10.0.0.3:8001"],
+        "health_path": "/live",
+        "metrics_path": "/metrics",
+        "paths": [
+            {"path": "/events", "buffering": False, "upstreams": ["10.0.0.4:8100"]},
+            {"path": "/static/", "static": "/srv/shop/static"},
+        ],
+    }
+    assert (second["name"], second["upstreams"], second["client_max_body_size"]) == ("shop-2", ["10.0.0.4:8100"], "1g")
+
+
+@pytest.mark.parametrize(
+    ("domain", "sentence"),
+    [
+        ({"name": "x"}, "applications.shop.domains[0].name is an unknown key; allowed: did you mean names?"),
+        ({}, "applications.shop.domains[0].names is missing; allowed: a list of texts"),
+        (
+            {"names": ["a.example"], "process": "wbe"},
+            "applications.shop.domains[0].process is 'wbe'; allowed: a process of type asgi or wsgi: web",
+        ),
+        ({"names": ["a.example"], "read_timeout": "60"}, "applications.shop.domains[0].read_timeout is '60'; allowed: a whole number"),
+        (
+            {"names": ["a.example"], "paths": [{"path": "/x", "process": "web", "static": "/srv/x"}]},
+            "applications.shop.domains[0].paths[0] is '/x' with two targets; allowed: process or static, not both",
+        ),
+        (
+            {"names": ["a.example"], "paths": [{"path": "/x", "upstream": "y"}]},
+            "applications.shop.domains[0].paths[0].upstream is an unknown key",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_domain(domain: dict[str, Any], sentence: str) -> None:
+    told = [problem.sentence() for problem in contract.problems(shop(domains=[domain]), str(ROOT))]
+    assert [line for line in told if line.startswith(sentence)], told
 
 
 def test_words_of_a_command_reach_the_program_as_they_are() -> None:

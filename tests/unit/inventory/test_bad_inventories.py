@@ -192,6 +192,22 @@ def test_what_an_application_names_is_there(old: str, new: str, sentence: str, f
     assert [line for line in told if line.startswith(f"applications.shop.{sentence}") and "main.yml:" in line], "\n".join(told)
 
 
+def test_a_mistake_that_nginx_finds_in_a_domain_is_told_of_the_domain(folder: Path, validate: Validate) -> None:
+    main = folder / "group_vars/all/main.yml"
+    text = main.read_text().replace("nginx_server_names: [api.example.org]", "")
+    domains = "    domains:\n      - names: [api.example.org, api.example.org]\n        client_max_body_size: 10MB\n"
+    domains += "        tls_mode: self_signed\n"
+    main.write_text(re.sub(r"(?m)^    processes: ", domains + "    processes: ", re.sub(r"(?m)^nginx_tls_.*\n", "", text)))
+    line = next(number for number, said in enumerate(main.read_text().splitlines(), 1) if "client_max_body_size" in said)
+    told = validate(folder)
+    assert [said.partition(" (")[0] for said in told if "client_max" in said] == [
+        "applications.shop.domains[0].client_max_body_size is '10MB'; allowed: a number with k, m or g, such as 10m"
+        f" [inventory/group_vars/all/main.yml:{line}]"
+    ], "\n".join(told)
+    (twice,) = [said for said in told if "names[1]" in said]
+    assert twice.startswith("applications.shop.domains[0].names[1] is 'api.example.org', which applications.shop.domains[0].names[0] has;")
+
+
 def test_an_inventory_of_an_earlier_version_is_told_what_to_write(folder: Path, validate: Validate) -> None:
     change(folder, {"api_instances": 2, "celery_workers_queues": [{"name": "default"}], "api_database_pool_size": 5})
     told = validate(folder)
