@@ -88,6 +88,25 @@ def test_rotation(provisioned: GoogleServer, tmp_path: Path) -> None:
     assert old not in run.output and value(provisioned, "db-password") not in run.output
 
 
+def test_a_key_that_encrypts_data_is_rotated_by_name_only(provisioned: GoogleServer, tmp_path: Path) -> None:
+    Backend(provisioned)
+    url = {"name": "db-url", "dsn": {"user": "shop", "database": "shop"}}
+    kept = [{"name": "db-password", "generate": 32}, url, {"name": "data-key", "generate": 32, "encrypts": True}]
+    inventory = [small(tmp_path, gcp_secrets=kept)]
+    made = playbook(provisioned, "provision", inventory, HOST, release_image=image(1))
+    assert made.code == 0, made.message
+    password, key = value(provisioned, "db-password"), value(provisioned, "data-key")
+    assert playbook(provisioned, "rotate_secrets", inventory, HOST).code == 0
+    assert value(provisioned, "data-key") == key
+    assert value(provisioned, "db-password") != password
+    for _ in range(3):
+        asked = playbook(provisioned, "rotate_secrets", inventory, HOST, rotate_only=["data-key"])
+        assert asked.code == 0, asked.message
+    assert value(provisioned, "data-key") != key
+    versions = {name: found["state"] for name, found in provisioned.world.objects.items() if "/secrets/data-key/versions/" in name}
+    assert list(versions.values()) == ["ENABLED"] * 4, "what was written with an old key can still be read"
+
+
 def test_audit(provisioned: GoogleServer, tmp_path: Path) -> None:
     Backend(provisioned)
     attested = {"gcp_attestations": [{"id": "team-trained", "owner": "Ada", "date": "2020-01-01"}]}

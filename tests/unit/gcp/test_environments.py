@@ -66,7 +66,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     *steps, last = path.split(".")
     for step in steps:
         at = at[int(step)] if isinstance(at, list) else at.setdefault(step, {})
-    at[last] = value
+    at[int(last) if isinstance(at, list) else last] = value
     return found
 
 
@@ -111,6 +111,11 @@ def test_the_examples_are_accepted(path: Path) -> None:
         ("gcp_sql.tier", "db-f1-micro", "gcp_sql.tier is db-f1-micro; allowed: in production"),
         ("gcp_sql.backup_start", "25:00", "gcp_sql.backup_start is '25:00'; allowed"),
         ("gcp_sql.users.0.secret", "other", "gcp_sql.users[0].secret is 'other'; allowed: names out of gcp_secrets"),
+        (
+            "gcp_secrets.0",
+            {"name": "database-password", "generate": 32, "encrypts": True, "max_age": "90d"},
+            "gcp_secrets[0].max_age is '90d', while it encrypts data; allowed: nothing; a new key by age",
+        ),
         ("gcp_secrets.1.dsn.user", "shp", "gcp_secrets[1].dsn.user is 'shp'; allowed: users of gcp_sql: shop"),
         ("gcp_secrets.1.dsn.database", "shp", "gcp_secrets[1].dsn.database is 'shp'; allowed: databases of gcp_sql: shop"),
         ("gcp_channels", [{"name": "mail", "type": "email", "labels": {}}] * 2, "gcp_channels is"),
