@@ -10,7 +10,9 @@ module: release_info
 short_description: Tell which releases of an application a host has, and which was live before
 version_added: "0.1.0"
 description:
-  - Reads what M(slipway.stack.release) built in C(<root>/<name>/releases), and changes nothing.
+  - Reads what M(slipway.stack.release) built in C(<root>/<name>/releases).
+  - It writes down what is live now, as M(slipway.stack.release) does, so that the way back from where one goes is known. That is
+    bookkeeping, and never counts as a change.
   - Gives the path of O(wanted), so that M(slipway.stack.state) can make it live.
 options:
   name:
@@ -33,14 +35,14 @@ options:
     default: present
 attributes:
   check_mode:
-    description: Reads only.
+    description: Then it writes nothing down.
     support: full
   diff_mode:
     description: There is nothing to show.
-    details: It changes nothing.
+    details: It changes nothing that is served.
     support: N/A
   idempotent:
-    description: It never changes anything.
+    description: A second run answers the same.
     support: full
 author:
   - Slipway maintainers (@slipway)
@@ -122,6 +124,8 @@ def main() -> None:
             msg=f"{module.params['name']} has no release {module.params['wanted']!r} for {module.params['link']}; on this host: {here}",
             releases=releases,
         )
+    if not module.check_mode:
+        store.remember()
     module.exit_json(changed=False, id=found, path=str(store.path(found)), releases=releases)
 
 

@@ -170,7 +170,7 @@ def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:
     for sentence in (
         "redis_prot is a name that no role knows",
         "nginx_tls_mode is 'sometimes'",
-        "redis_broker_port of data1 is 'many'; allowed: a port",
+        "redis_broker_port is 'many'; allowed: a whole number",
         "api_instances is a name of an earlier version; allowed: applications.NAME.processes.web.instances",
         "redis_admin_password is a well-known placeholder",
         "wiring_extra_flows is a flow to 'postgresql'",
