@@ -204,10 +204,6 @@ def test_nothing_runs_once() -> None:
     assert [str(path.relative_to(ROOT)) for path in files if "run_once" in path.read_text()] == []
 
 
-# Inputs of the sum of all pools, which an environment hands to its application itself.
-ONLY_CHECKED = {"api_database_pool_size", "api_database_max_overflow"}
-
-
 @pytest.mark.parametrize("role", ROLES, ids=role_names())
 def test_every_input_reaches_the_host(role: Path) -> None:
     """An input that only its documentation and its checks know changes nothing: `api_live_path` was one for a year."""
@@ -219,4 +215,4 @@ def test_every_input_reaches_the_host(role: Path) -> None:
     # A default that another input is made of is read with it.
     for _ in range(3):
         seen |= {name for name in options(role) for other in seen if other in defaults and re.search(rf"\b{name}\b", str(defaults[other]))}
-    assert sorted(set(options(role)) - seen - ONLY_CHECKED) == [], "inputs that no template, state, task or variable of the role reads"
+    assert sorted(set(options(role)) - seen) == [], "inputs that no template, state, task or variable of the role reads"

@@ -378,7 +378,7 @@ def _message(what: str, argv: Sequence[str], output: str) -> str:
     reasons = [line for line in earlier if _REASON.match(line)][:REASON_LINES]
     cut = ["  ..."] if earlier else []
     hints = [
-        f"hint: the build lacks Debian packages, name {packages} in api_packages or celery_workers_packages"
+        f"hint: the build lacks Debian packages, name {packages} in packages of the application"
         for pattern, packages in HINTS
         if re.search(pattern, output, re.IGNORECASE)
     ]
