@@ -113,7 +113,7 @@ def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> 
         ("data1", "postgresql@*-main.service"),
         ("data1", "redis-server@broker.service"),
         ("data1", "pgbouncer.service"),
-        ("app1", "api@8000.service"),
+        ("app1", "orders-web@8000.service"),
     ],
 )
 def test_a_killed_service_comes_back(lab: Site, url: str, host: str, unit: str) -> None:
