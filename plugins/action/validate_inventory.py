@@ -95,7 +95,7 @@ class ActionModule(ActionBase):
         found: list[tuple[str, Problem]] = [("", problem) for problem in self.file_problems() + self.group_problems()]
         services, flows = self.wiring_table(variables)
         addresses = {host: self.wiring_values(host, services) for host in self.groups["all"]}
-        wiring_problems = table.problems_of(services, flows, self.groups, addresses)
+        wiring_problems = table.problems_of(services, flows, self.groups, addresses, self.specs)
         found += [(self.host_of(error.variable), self.placed_anywhere(error)) for error in wiring_problems]
         self.wiring = None if wiring_problems else (services, flows, addresses)
         values: dict[str, dict[str, Any]] = {}

@@ -141,9 +141,16 @@ def _is_port(value: Any) -> bool:
 
 
 def problems_of(
-    services: Any, flows: Any, groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
+    services: Any,
+    flows: Any,
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    roles: Iterable[str] = (),
 ) -> list[WiringError]:
-    """Everything that is wrong with the table and the addresses of an inventory, at once; `build` would stop at the first."""
+    """Everything that is wrong with the table and the addresses of an inventory, at once; `build` would stop at the first.
+
+    `roles`: groups that an inventory may leave out, because it has no use for the role.
+    """
     found: list[WiringError] = []
     if not isinstance(services, Mapping):
         return [WiringError("wiring_extra_services", type(services).__name__, "a mapping: name to {group, variable, port}")]
@@ -152,7 +159,9 @@ def problems_of(
     good = {name: spec for name, spec in services.items() if not list(_service_problems(str(name), spec))}
     known = set(groups) | {str(spec["group"]) for spec in good.values()} | {"all"}
     for name, spec in good.items():
-        if str(spec["group"]) not in set(groups) | {str(other["group"]) for key, other in good.items() if key != name} | {"all"}:
+        if str(spec["group"]) not in set(groups) | set(roles) | {str(other["group"]) for key, other in good.items() if key != name} | {
+            "all"
+        }:
             near = difflib.get_close_matches(str(spec["group"]), sorted(groups), n=1)
             found.append(
                 WiringError(

@@ -14,7 +14,7 @@ import yaml
 from slipway import proposal, secret_file
 from slipway.errors import SlipwayError
 
-GROUPS = ("nginx", "monitoring", "api", "celery_workers", "postgres", "pgbouncer", "redis", "backup")
+GROUPS = ("monitoring", "postgres", "pgbouncer", "redis", "backup")
 KEYS = ("~/.ssh/id_ed25519.pub", "~/.ssh/id_ecdsa.pub", "~/.ssh/id_rsa.pub")
 
 
@@ -120,9 +120,10 @@ def write(folder: Path, answers: Answers) -> list[str]:
             "Write the inventory by hand: cp -r inventories/single, and docs/applications.md"
         )
     # For the first try: a certificate of your own goes into tls_certificate and tls_key.
-    entry["domains"] = [{"names": [answers.domain], "tls_mode": "self_signed"}]
+    if "web" in entry["processes"]:
+        entry["domains"] = [{"names": [answers.domain], "tls_mode": "self_signed"}]
     (folder / "group_vars/all").mkdir(parents=True)
-    (folder / "hosts.yml").write_text(_hosts(answers))
+    (folder / "hosts.yml").write_text(_hosts(answers, entry["processes"]))
     (folder / "group_vars/all/main.yml").write_text(_variables(answers, entry))
     (folder / secret_file.NAMES).write_text(_secret_names(answers, entry))
     (folder / ".gitignore").write_text(
@@ -146,13 +147,15 @@ def _notes(found: proposal.Found, entry: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _hosts(answers: Answers) -> str:
+def _hosts(answers: Answers, processes: Mapping[str, Any]) -> str:
     host = {"ansible_host": answers.address}
+    # A group whose role has nothing to run is a mistake.
+    groups = [*(["nginx", "api"] if "web" in processes else []), *(["celery_workers"] if set(processes) - {"web"} else []), *GROUPS]
     content = {
         "all": {
             "vars": {"ansible_user": answers.admin},
             "hosts": {"server1": host},
-            "children": {group: {"hosts": {"server1": {}}} for group in GROUPS},
+            "children": {group: {"hosts": {"server1": {}}} for group in groups},
         }
     }
     return "---\n# One server for everything; a second one is a second entry.\n" + yaml.safe_dump(content, sort_keys=False)
@@ -183,7 +186,8 @@ def _variables(answers: Answers, entry: Mapping[str, Any]) -> str:
         )
     )
     probe = {"name": name, "url": f"https://{answers.domain}{entry['health']['live']}", "verify_tls": False}
-    parts.append(("Monitoring and backups", {"monitoring_probes": [probe], "backup_postgres_databases": [name]}))
+    probes = {"monitoring_probes": [probe]} if "web" in entry["processes"] else {}
+    parts.append(("Monitoring and backups", {**probes, "backup_postgres_databases": [name]}))
     parts.append(
         (
             "The host",

@@ -169,3 +169,22 @@ def test_what_it_writes_is_valid_and_its_secrets_are_its_owners(
         validator.stdin.write(json.dumps([str(folder), stage]) + "\n")
         validator.stdin.flush()
         assert json.loads(validator.stdout.readline()) == ""
+
+
+API_ONLY = "from fastapi import FastAPI\napp = FastAPI()\n@app.get('/health')\ndef ok(): ...\n"
+WORKER_ONLY = 'from celery import Celery\napp = Celery("jobs", broker="redis://")\n'
+
+
+@pytest.mark.parametrize(("code", "roles"), [(API_ONLY, {"nginx", "api"}), (WORKER_ONLY, {"celery_workers"})], ids=["api", "worker"])
+def test_an_application_of_one_kind_gets_the_groups_that_it_needs(
+    code: str, roles: set[str], tmp_path: Path, key: str, validator: subprocess.Popen[str]
+) -> None:
+    source = tree(tmp_path / "source", jobs=code)
+    answers = init.ask({"source": str(source), "name": "shop", "key": key, **GIVEN}, None)
+    init.write(tmp_path / "mine", answers)
+    groups = set(yaml.safe_load((tmp_path / "mine/hosts.yml").read_text())["all"]["children"])
+    assert groups & {"nginx", "api", "celery_workers"} == roles
+    assert validator.stdin and validator.stdout
+    validator.stdin.write(json.dumps([str(tmp_path / "mine"), "inventory"]) + "\n")
+    validator.stdin.flush()
+    assert json.loads(validator.stdout.readline()) == ""
