@@ -54,17 +54,20 @@ def spec() -> dict[str, dict[str, Any]]:
 
 def problems(applications: Any, base: str) -> list[Problem]:
     """Everything that the contract alone tells to be wrong. `base`: the folder that paths on the controller start from."""
-    found = arguments.problems_of("applications", applications, spec()["applications"])
-    rules = checks.read(VARS / "applications_checks.yml")
-    values = {"applications": applications}
-    found += checks.not_told(checks.value_problems(rules, values, spec()), found)
-    return found or list(_between(applications, base))
+    return _of_single_values(applications) or list(_between(applications, base))
 
 
 def fits(applications: Any) -> bool:
     """Whether every value has the right type and kind, so that something can be derived from it."""
-    wrong = arguments.problems_of("applications", applications, spec()["applications"])
-    return not wrong and not checks.value_problems(checks.read(VARS / "applications_checks.yml"), {"applications": applications}, spec())
+    return not _of_single_values(applications)
+
+
+def _of_single_values(applications: Any) -> list[Problem]:
+    """What types and kinds refuse."""
+    found: list[Problem] = arguments.problems_of("applications", applications, spec()["applications"])
+    rules = checks.read(VARS / "applications_checks.yml")
+    found += checks.not_told(checks.value_problems(rules, {"applications": applications}, spec()), found)
+    return found
 
 
 def _between(applications: Mapping[str, Any], base: str) -> Iterator[Problem]:
@@ -331,8 +334,9 @@ def endpoints(applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapp
 def sites(applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """The domains of all applications as `nginx_sites` of the role nginx."""
     found = []
+    complete = filled(applications)
     for name, number, domain in domains_of(applications):
-        application = filled(applications)[name]
+        application = complete[name]
         site = {key: value for key, value in domain.items() if key not in ("names", "process", "paths")}
         site |= {"name": name if number == 0 else f"{name}-{number + 1}", "server_names": domain["names"]}
         site["upstreams"] = _upstreams(name, application, domain.get("process"), peers)
@@ -532,7 +536,7 @@ def _process(application: Mapping[str, Any], label: str, process: Mapping[str, A
     instances = [""] if single else list(map(str, ports if role_of(process) == "api" else range(1, process["instances"] + 1)))
     own_settings = f"{application['settings']}/{label}.env"
     exceptions = {"MemoryDenyWriteExecute": "runtime_code, it writes code at run time"} if process["runtime_code"] else {}
-    words = _command(name, label, process, address, proxies, application["settings"])
+    words = _command(application, label, process, address, proxies)
     return {
         **{key: process[key] for key in ("type", "calendar", "stop_timeout", "start_timeout", "settle", "run_timeout")},
         "name": label,
@@ -547,7 +551,7 @@ def _process(application: Mapping[str, Any], label: str, process: Mapping[str, A
             for instance in instances
         ],
         "lines": _lines(application, process, label, own_settings, single),
-        "command": " ".join(_word(word) for word in words(application["link"])),
+        "command": " ".join(_word(word) for word in words),
         "environment": process["environment"],
         "environment_file": own_settings,
         "restart_on": [
@@ -575,9 +579,9 @@ def _probe(address: str) -> str:
     return f"[{own}]" if ":" in own else own
 
 
-def _command(name: str, label: str, process: Mapping[str, Any], address: str, proxies: Sequence[str], settings: str) -> Any:
-    """A function from the release's link to the words of the command."""
-    kind, app, stop = process["type"], process["app"], process["stop_timeout"]
+def _command(application: Mapping[str, Any], label: str, process: Mapping[str, Any], address: str, proxies: Sequence[str]) -> list[str]:
+    """The words of the command; the program comes from the release that is live."""
+    name, kind, app, stop = application["name"], process["type"], process["app"], process["stop_timeout"]
     if process["command"]:
         own = list(process["command"])
     elif kind == "asgi":
@@ -600,13 +604,9 @@ def _command(name: str, label: str, process: Mapping[str, Any], address: str, pr
         # No pid file: one that a crash left behind would keep beat from starting.
         own = ["celery", f"--app={app}", "beat", "--loglevel=INFO", "--pidfile=", f"--scheduler={process['scheduler']}"]
         own += [f"--schedule=/var/lib/{name}/celerybeat-schedule-{label}"]
-    found = [*process["exec_prefix"], *own, *process["arguments"]]
-
-    def words(link: str) -> list[str]:
-        program = found[0] if found[0].startswith("/") else f"{link}/venv/bin/{found[0]}"
-        return [program, *(word.replace("{address}", address) for word in found[1:])]
-
-    return words
+    found: list[str] = [*process["exec_prefix"], *own, *process["arguments"]]
+    program = found[0] if found[0].startswith("/") else f"{application['link']}/venv/bin/{found[0]}"
+    return [program, *(word.replace("{address}", address) for word in found[1:])]
 
 
 def _word(text: str) -> str:
