@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,22 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.source impor
 )
 
 
+def arguments_of(application: Mapping[str, Any]) -> dict[str, Any]:
+    """The module's options, from one entry of the filter slipway.stack.applications."""
+    same = ("name", "source", "python", "installer", "uv_version", "environment", "secrets", "secret_delivery")
+    build, migrate = application["build"], application["migrate"]
+    return {
+        **{key: application[key] for key in same},
+        "keep": application["keep_releases"],
+        "user": application["name"],
+        **{key: build[key] for key in ("strict", "imports")},
+        "post_install": build["commands"],
+        **{f"build_{key}": build[key] for key in ("environment", "secrets")},
+        "migrate": migrate["command"],
+        **{f"migrate_{key}": migrate[key] for key in ("check", "timeout", "environment", "secrets")},
+    }
+
+
 class ActionModule(ActionBase):
     # A folder on the host is made when an archive travels, not before: a check run leaves nothing behind.
     TRANSFERS_FILES = False
@@ -28,6 +45,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
+        if application := arguments.pop("application", None):
+            arguments |= arguments_of(application)
         source = arguments.get("source")
         if not isinstance(source, dict):
             raise AnsibleActionFail(f"source: {source!r} is not a dictionary with the key 'type'")

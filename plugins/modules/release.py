@@ -22,10 +22,21 @@ description:
   - A migration runs at most once per release and command, as O(user), with the new code, before anything is live.
   - Submodules and LFS files of git repositories are not fetched.
 options:
+  application:
+    description:
+      - One entry of what the filter P(slipway.stack.applications#filter) makes of an inventory, in place of the options below.
+      - Either this, or O(name) and O(source).
+    type: dict
+  stage:
+    description:
+      - V(build) leaves the migration for a later call, and RV(migration_due) tells whether one is wanted; V(migrate) is that call.
+      - So every host can have the new release before any database changes.
+    type: str
+    choices: [all, build, migrate]
+    default: all
   name:
     description: Name of the application; its releases are in C(<root>/<name>/releases).
     type: str
-    required: true
   root:
     description: Folder of all applications.
     type: path
@@ -33,7 +44,6 @@ options:
   source:
     description: Where the application comes from.
     type: dict
-    required: true
     suboptions:
       type:
         description:
@@ -258,6 +268,15 @@ actions:
   type: list
   elements: str
   sample: ["build datasette-0.65.1-3f2a9c01b7de", "remove datasette-0.64.0-77aa01c2f3d4"]
+migration_due:
+  description: Whether a migration with this release is wanted that has not been run.
+  returned: always
+  type: bool
+live:
+  description: The folder that each link of the application means, which is not yet the new release.
+  returned: always
+  type: dict
+  sample: {current: /opt/datasette/releases/datasette-0.64.0-77aa01c2f3d4}
 previous:
   description: Per link the release that was live before the present one, for a rollback; empty when there was none.
   returned: always
@@ -464,9 +483,13 @@ def actions_of(params: dict[str, Any], store: Store, identity: str) -> dict[str,
     migrated = marker.is_file() and json.loads(marker.read_text())["command"] == params["migrate"]
     after = complete if present else [*complete, identity]
     surplus = prunable(after, params["keep"], store.protected() | {identity})
+    due = bool(params["migrate"]) and not (present and migrated)
+    if params["stage"] == "migrate":  # the rest was done, or predicted, by the call before
+        return {"build": False, "migrate": due, "due": due, "clear": [], "prune": [], "after": complete, "before": complete}
     return {
         "build": not present,
-        "migrate": bool(params["migrate"]) and not (present and migrated),
+        "migrate": due and params["stage"] == "all",
+        "due": due,
         "clear": store.unfinished(),
         "prune": surplus,
         "after": [name for name in after if name not in surplus],
@@ -499,9 +522,11 @@ def perform(params: dict[str, Any], store: Store, identity: str, todo: dict[str,
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "name": {"type": "str", "required": True},
+            "application": {"type": "dict"},
+            "stage": {"type": "str", "choices": ["all", "build", "migrate"], "default": "all"},
+            "name": {"type": "str"},
             "root": {"type": "path", "default": "/opt"},
-            "source": {"type": "dict", "required": True, "options": SOURCE},
+            "source": {"type": "dict", "options": SOURCE},
             "python": {"type": "str", "default": "python3"},
             "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
             "uv_version": {"type": "str", "default": "0.13.9"},
@@ -523,6 +548,8 @@ def main() -> None:
             "timeout": {"type": "int", "default": 1800},
             "payload": {"type": "dict", "options": PAYLOAD},
         },
+        required_one_of=[["application", "name"]],
+        required_together=[["name", "source"]],
         supports_check_mode=True,
     )
     params = module.params
@@ -561,6 +588,8 @@ def main() -> None:
         id=identity,
         path=str(store.path(identity)),
         actions=actions,
+        migration_due=todo["due"],
+        live={link: str(store.path(name)) for link, name in store.live().items()},
         previous={link: past[-2] for link, past in store.history().items() if len(past) > 1},
         diff={
             "before_header": f"{store.releases}",

@@ -66,6 +66,10 @@ path:
   description: Its folder.
   returned: success
   type: str
+live:
+  description: The folder that each link of the application means.
+  returned: success
+  type: dict
 releases:
   description: Every complete release, oldest first, with C(id), C(built), C(source) and the links that mean it (C(live)).
   returned: always
@@ -126,7 +130,8 @@ def main() -> None:
         )
     if not module.check_mode:
         store.remember()
-    module.exit_json(changed=False, id=found, path=str(store.path(found)), releases=releases)
+    live = {link: str(store.path(identity)) for link, identity in store.live().items()}
+    module.exit_json(changed=False, id=found, path=str(store.path(found)), live=live, releases=releases)
 
 
 if __name__ == "__main__":

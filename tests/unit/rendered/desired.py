@@ -35,7 +35,8 @@ from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state
 SYSTEMS = {"edge1": ("bookworm", "12"), "app1": ("trixie", "13"), "app2": ("trixie", "13"), "data1": ("trixie", "13")}
 # One host for each role, two where hosts differ.
 SHOWN = {"firewall": {"edge1", "app1", "data1"}, "monitoring": {"edge1", "data1"}, "hardening": {"edge1", "data1"}}
-RELEASES = {"results": [{"item": "shop", "path": "/opt/shop/releases/0123456789ab", "id": "0123456789ab", "changed": False}]}
+BUILT = {"results": [{"item": "shop", "path": "/opt/shop/releases/0123456789ab", "live": {}, "changed": False}]}
+FOUND: dict[str, Any] = {"results": []}
 
 
 def facts(host: str, address: str) -> dict[str, Any]:
@@ -84,11 +85,12 @@ def collect(source: Path) -> dict[str, dict[str, Any]]:
         learned = {
             "slipway_inventory_valid": True,
             "slipway_inventory_checked": True,
-            "api_release": RELEASES,
-            "celery_workers_release": RELEASES,
+            **{f"{role}_built": BUILT for role in ("api", "celery_workers")},
+            **{f"{role}_found": FOUND for role in ("api", "celery_workers")},
         }
         manager.set_nonpersistent_facts(host.name, learned)
     found: dict[str, dict[str, Any]] = {}
+    sent: set[tuple[str, str, str]] = set()  # a release has plays for the way forth and for the way back
     for play in Playbook.load(str(ROOT / "playbooks/site.yml"), variable_manager=manager, loader=loader).get_plays():
         for task in (task for block in play.compile() for task in tasks_of(block)):
             kind = task.action.rpartition(".")[2]
@@ -98,6 +100,9 @@ def collect(source: Path) -> dict[str, dict[str, Any]]:
                 role = task._role.get_name().rpartition(".")[2]
                 if host.name not in SHOWN.get(role, {hosts.get_hosts(role)[0].name} if role in hosts.groups else set()):
                     continue
+                if (role, host.name, str(task.args)) in sent:
+                    continue
+                sent.add((role, host.name, str(task.args)))
                 payload = payload_of(task, kind, manager, play, host, loader)
                 for section in desired_state.SECTIONS:
                     items = [plain(item) for item in payload[section]]
