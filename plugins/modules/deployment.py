@@ -174,12 +174,12 @@ def end(params: dict[str, Any], store: Store, name: str) -> None:
     if turn.get("run") != params["run"]:
         return
     before, after = turn["live"], store.live()
-    for link in sorted(set(before) | set(after)):
-        if before.get(link) != after.get(link):
-            result = "failed" if params["failure"] else "released"
-            record(params, name, turn, {"result": result, "link": link, "from": before.get(link, ""), "to": after.get(link, "")})
-    if params["failure"] and before == after:
-        record(params, name, turn, {"result": "put back", "why": params["failure"]})
+    changed = [(before.get(link, ""), after.get(link, "")) for link in sorted(set(before) | set(after))]
+    why = {"why": params["failure"]} if params["failure"] else {}
+    for old, new in dict.fromkeys(pair for pair in changed if pair[0] != pair[1]):
+        record(params, name, turn, {"result": "failed" if why else "released", "from": old, "to": new, **why})
+    if why and before == after:
+        record(params, name, turn, {"result": "put back", **why})
     (store.home / ".deployment.json").unlink()
 
 

@@ -49,7 +49,7 @@ def test_what_changed_is_written_down_and_the_turn_is_free(tmp_path: Path, store
     activate(store, "two")
     deployment.end(params(tmp_path), store, "shop")
     [line] = lines(tmp_path)
-    wanted = {"application": "shop", "action": "deploy", "by": "ada@laptop", "result": "released", "link": "current", "from": "one"}
+    wanted = {"application": "shop", "action": "deploy", "by": "ada@laptop", "result": "released", "from": "one"}
     assert {key: line[key] for key in wanted} == wanted
     assert (line["to"], line["reason"]) == ("two", "new checkout")
     assert deployment.turn_of(store) == {}
