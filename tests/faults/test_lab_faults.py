@@ -1,5 +1,7 @@
 """A running platform meets broken templates, dead services and a broken release, and keeps answering."""
 
+import json
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.lab import ROOT, Site, copy_of_the_checkout, eventually, request
+from tests.lab import ROOT, Run, Site, copy_of_the_checkout, eventually, request
 
 NAME = "orders.lab.test"
 
@@ -77,20 +79,25 @@ def test_a_broken_postgres_setting_is_put_back(lab: Site, url: str) -> None:
 
 
 def test_a_broken_release_never_takes_traffic(lab: Site, url: str, tmp_path: Path) -> None:
-    """It does not get ready; the engine puts the old release back and nobody notices."""
+    """Its workers run, its api does not get ready: the release before is live again everywhere, nobody notices, and the record says why."""
     source = tmp_path / "orders"
     shutil.copytree(ROOT / "examples/orders", source)
     main = source / "orders" / "main.py"
     main.write_text(main.read_text() + '\nraise RuntimeError("this release can not start")\n')
-    before = lab.shell("app1", "readlink /opt/orders/current")
+    before = lab.shell("app1", "readlink /opt/orders/current /opt/orders/current-workers")
     with Watcher(url) as watcher:
-        run = lab.play("-e", f'{{"own_application": "{source}"}}', playbook="playbooks/app.yml")
+        run = lab.play("-e", f'{{"own_application": "{source}", "deploy_reason": "faster"}}', playbook="playbooks/deploy.yml")
     assert run.code != 0
     assert "this release can not start" in run.output
+    assert sum("one worker after the other" in task for task in run.tasks_changed()) == 2, run.tasks_changed()  # forth, and back
     assert watcher.asked > 10
     assert watcher.failures == []
-    assert lab.shell("app1", "readlink /opt/orders/current") == before
-    lab.play(playbook="playbooks/app.yml").succeeded()
+    assert lab.shell("app1", "readlink /opt/orders/current /opt/orders/current-workers") == before
+    record = json.loads(lab.shell("app1", "tail -n 1 /var/log/slipway/deployments.log"))
+    assert (record["application"], record["result"], record["reason"]) == ("orders", "put back", "faster")
+    assert record["why"].startswith("app1: orders-web@8000.service ")
+    healed = lab.play(playbook="playbooks/deploy.yml").succeeded()
+    assert sum(healed.changed.values()) == 0, healed.tasks_changed()
 
 
 def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> None:
@@ -100,8 +107,18 @@ def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> 
     (source / "orders" / "main.py").open("a").write("\n# another release\n")
     before = lab.shell("app1", "readlink /opt/orders/current")
     assert eventually(lambda: request(f"{url}/health/ready", NAME).status_code == 200, 30)
+    first: list[Run] = []
+    values = f'{{"own_application": "{source}", "deploy_reason": "new checkout"}}'
     with Watcher(url) as watcher:
-        lab.play("-e", f'{{"own_application": "{source}"}}', playbook="playbooks/app.yml").succeeded()
+        deploying = threading.Thread(target=lambda: first.append(lab.play("-e", values, playbook="playbooks/deploy.yml")))
+        deploying.start()
+        lab.shell("app1", "timeout 120 sh -c 'until test -e /opt/orders/.deployment.json; do sleep 0.2; done'")
+        second = lab.play(playbook="playbooks/deploy.yml")
+        deploying.join()
+    first[0].succeeded()
+    assert second.code != 0
+    assert re.search(r"orders is being deployed by \S+@\S+ since \d+ s \(new checkout\); nothing was changed", second.output)
+    assert sum(second.changed.values()) == 0
     assert lab.shell("app1", "readlink /opt/orders/current") != before
     assert watcher.asked > 10
     assert watcher.failures == []
