@@ -23,6 +23,9 @@ options:
     description: C(wiring.peers) of P(playbooks/vars/wiring.yml).
     type: dict
     required: true
+  shares:
+    description: For each application whose new release runs beside the present one, the percent of its requests that it gets.
+    type: dict
 """
 EXAMPLES = """
 - name: Show the sites of this inventory
@@ -37,9 +40,9 @@ _value:
 """
 
 
-def application_sites(applications: Any, peers: Any) -> list[dict[str, Any]]:
+def application_sites(applications: Any, peers: Any, shares: Any = None) -> list[dict[str, Any]]:
     """One site for each domain; none where the contract is wrong, which the validation says."""
-    return contract.sites(applications, peers) if contract.fits(applications) else []
+    return contract.sites(applications, peers, shares) if contract.fits(applications) else []
 
 
 class FilterModule:

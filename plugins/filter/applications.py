@@ -46,6 +46,9 @@ options:
   base:
     description: The folder that paths on the controller start from.
     type: str
+  beside:
+    description: Gives what runs beside them while a new release takes over, instead; of those whose releases do that.
+    type: bool
 """
 EXAMPLES = """
 - name: Two applications on this host, without an inventory around them
@@ -71,10 +74,11 @@ def applications(
     connections: Any = None,
     running: Any = None,
     base: str = "",
+    beside: bool = False,
 ) -> list[dict[str, Any]]:
     """The list for the role's input; errors name every problem."""
     try:
-        return contract.on_host(entries, role, host, groups, wiring or {}, connections or {}, running or [host], base)
+        return contract.on_host(entries, role, host, groups, wiring or {}, connections or {}, running or [host], base, beside)
     except (contract.ApplicationError, ConnectionError) as error:
         raise AnsibleFilterError(str(error)) from None
 

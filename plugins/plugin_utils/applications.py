@@ -47,7 +47,7 @@ def spec() -> dict[str, dict[str, Any]]:
     site = arguments.options_of(VARS.parents[1] / "roles" / "nginx")["nginx_sites"]
     path, site_path = domain["options"]["paths"], site["options"]["paths"]
     path["options"] |= {name: option for name, option in site_path["options"].items() if name not in ("path", "upstreams")}
-    derived = ("name", "server_names", "upstreams", "health_path", "metrics_path", "paths")
+    derived = ("name", "server_names", "upstreams", "weights", "health_path", "metrics_path", "paths")
     domain["options"] |= {name: option for name, option in site["options"].items() if name not in derived}
     return found
 
@@ -75,11 +75,14 @@ def _between(applications: Mapping[str, Any], base: str) -> Iterator[Problem]:
     for name, application in filled(applications).items():
         place = f"applications.{name}"
         given = applications[name]
+        if name.endswith(f"-{BESIDE}") and name.removesuffix(f"-{BESIDE}") in applications:
+            yield Problem(place, "given", f"another name: {name} is what runs beside {name.removesuffix(f'-{BESIDE}')} during a release")
         for key, value, allowed in checks.source_problems(given["source"], base):
             yield Problem(f"{place}.source.{key}", value, allowed)
         for label, process in application["processes"].items():
             for key, value, allowed in _process_problems(process, given["processes"][label]):
                 yield Problem(f"{place}.processes.{label}.{key}", value, allowed)
+        yield from _release_problems(place, application)
         yield from _variable_problems(place, application)
         for number, file in enumerate(application["files"]):
             for key, value, allowed in _file_problems(file, base):
@@ -107,6 +110,8 @@ def _between(applications: Mapping[str, Any], base: str) -> Iterator[Problem]:
             yield Problem(f"{place}.parts", "empty", allowed)
 
 
+BESIDE = "next"
+"""Name of the link, and end of the names of folders and services, of a release that runs beside the present one."""
 ONLY_FOR = {
     "port": ("asgi", "wsgi"),
     "workers": ("asgi", "wsgi"),
@@ -157,6 +162,22 @@ def _process_problems(process: Mapping[str, Any], given: Mapping[str, Any]) -> I
             f"{process['soft_time_limit']}, not below time_limit",
             "fewer seconds than time_limit, so that a task can tidy up",
         )
+
+
+def _release_problems(place: str, application: Mapping[str, Any]) -> Iterator[Problem]:
+    """What does not fit the way in which a new release takes over."""
+    release = application["release"]
+    steps = release["steps"]
+    if list(steps) != sorted(set(steps)) or steps[-1] != 100:
+        yield Problem(f"{place}.release.steps", str(list(steps)), "growing shares that end with 100, such as [10, 50, 100]")
+    if release["strategy"] == "rolling":
+        return
+    if not application["domains"]:
+        allowed = "rolling, or domains of the application: nginx shifts the requests of a site"
+        yield Problem(f"{place}.release.strategy", repr(release["strategy"]), allowed)
+    for label in application["processes"]:  # names of units and services
+        if label.endswith(f"-{BESIDE}") and label.removesuffix(f"-{BESIDE}") in application["processes"]:
+            yield Problem(f"{place}.processes.{label}", "given", f"another name: {label} is what runs beside {label.removesuffix('-next')}")
 
 
 def _variable_problems(place: str, application: Mapping[str, Any]) -> Iterator[Problem]:
@@ -283,17 +304,25 @@ def connections_of(applications: Mapping[str, Any]) -> Iterator[tuple[str, dict[
 
 
 def services(applications: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What answers requests, as services of the wiring: one for each asgi and wsgi process."""
-    return {
-        f"{name}-{label}": {
+    """What answers requests, as services of the wiring: one for each asgi and wsgi process, and one for what may run beside it."""
+    found = {}
+    for name, label, application, process in processes_of(filled(applications), "api"):
+        service = {
             "group": process["hosts"],
             "variable": f"applications.{name}.processes.{label}.port",
             "port": process["port"],
             "count": process["instances"],
             "one_address": True,
         }
-        for name, label, _application, process in processes_of(filled(applications), "api")
-    }
+        found[f"{name}-{label}"] = service
+        if _goes_beside(application):
+            found[f"{name}-{label}-{BESIDE}"] = {**service, "port": process["port"] + process["instances"]}
+    return found
+
+
+def _goes_beside(application: Mapping[str, Any]) -> bool:
+    """Whether a new release of it runs beside the present one before it takes over."""
+    return bool(application["release"]["strategy"] != "rolling")
 
 
 def flows(applications: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
@@ -331,19 +360,33 @@ def endpoints(applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapp
     ]
 
 
-def sites(applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The domains of all applications as `nginx_sites` of the role nginx."""
+def sites(
+    applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapping[str, Any]]], shares: Mapping[str, int] | None = None
+) -> list[dict[str, Any]]:
+    """The domains of all applications as `nginx_sites` of the role nginx.
+
+    `shares`: application -> percent of its requests that go to the release beside the present one, while it is there.
+    """
     found = []
     complete = filled(applications)
     for name, number, domain in domains_of(applications):
         application = complete[name]
         site = {key: value for key, value in domain.items() if key not in ("names", "process", "paths")}
         site |= {"name": name if number == 0 else f"{name}-{number + 1}", "server_names": domain["names"]}
-        site["upstreams"] = _upstreams(name, application, domain.get("process"), peers)
+        share = (shares or {}).get(name)
+        site["upstreams"] = _upstreams(name, application, domain.get("process"), peers, share)
+        if share is not None:
+            asked = [domain.get("process"), *(path.get("process") for path in domain.get("paths", []))]
+            site["weights"] = {
+                server: weight
+                for process in asked
+                for side, weight in (("", 100 - share), (f"-{BESIDE}", share))
+                for server in _listeners(name, application, process, peers, side)
+            }
         site |= {"health_path": application["health"]["live"], "metrics_path": application["health"]["metrics"]}
         site["paths"] = [
             {key: value for key, value in path.items() if key != "process"}
-            | ({"upstreams": _upstreams(name, application, path["process"], peers)} if path.get("process") else {})
+            | ({"upstreams": _upstreams(name, application, path["process"], peers, share)} if path.get("process") else {})
             for path in domain.get("paths", [])
         ]
         found.append(site)
@@ -356,10 +399,51 @@ def domains_of(applications: Mapping[str, Any]) -> list[tuple[str, int, Mapping[
 
 
 def _upstreams(
-    name: str, application: Mapping[str, Any], process: str | None, peers: Mapping[str, Sequence[Mapping[str, Any]]]
+    name: str, application: Mapping[str, Any], process: str | None, peers: Mapping[str, Sequence[Mapping[str, Any]]], share: int | None
 ) -> list[str]:
+    sides = [""] if share is None else ["", f"-{BESIDE}"]
+    return [server for side in sides for server in _listeners(name, application, process, peers, side)]
+
+
+def _listeners(
+    name: str, application: Mapping[str, Any], process: str | None, peers: Mapping[str, Sequence[Mapping[str, Any]]], side: str = ""
+) -> list[str]:
+    """address:port of every instance of a process, by default the first that answers requests, or of what runs beside it."""
     label = process or next(iter(_answering(application)), "")
-    return [str(listener["url"]) for listener in peers.get(f"{name}-{label}", [])]
+    return [str(listener["url"]) for listener in peers.get(f"{name}-{label}{side}", [])]
+
+
+def steps(
+    applications: Mapping[str, Any], peers: Mapping[str, Sequence[Mapping[str, Any]]], built: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """How the new releases take over that run beside the present ones: one entry for each share of each application, in order.
+
+    `built`: what slipway.stack.release answered on every host of the api: {item: application, path, live: {link: path}}. An application
+    takes part when one of its hosts serves another release than the new one.
+    """
+    found = []
+    for name, application in filled(applications).items():
+        shifting = [
+            entry
+            for entry in built
+            if entry["item"] == name and entry["live"].get(LINKS["api"]) and entry["live"][LINKS["api"]] != entry["path"]
+        ]
+        if not shifting or not _goes_beside(application):
+            continue
+        release = application["release"]
+        labels = _answering(application)
+        for share in release["steps"] if release["strategy"] == "canary" else [100]:
+            found.append(
+                {
+                    "application": name,
+                    "share": share,
+                    **{key: value for key, value in release.items() if key not in ("strategy", "steps")},
+                    "new": [server for label in labels for server in _listeners(name, application, label, peers, f"-{BESIDE}")],
+                    "old": [server for label in labels for server in _listeners(name, application, label, peers)],
+                    "units": "|".join(f"{name}-{label}-{BESIDE}@.+" for label in labels),
+                }
+            )
+    return found
 
 
 def _answering(application: Mapping[str, Any]) -> list[str]:
@@ -388,7 +472,8 @@ def database_clients(applications: Mapping[str, Any], groups: Mapping[str, Seque
             else:
                 each = sum(pool["size"] + pool["overflow"] for pool in pools) * process["workers"]
             hosts = 1 if process["singleton"] else len(groups.get(process["hosts"], []))
-            total += hosts * process["instances"] * each
+            beside = 2 if role == "api" and _goes_beside(application) else 1  # while a release takes over
+            total += hosts * process["instances"] * each * beside
     return total
 
 
@@ -404,8 +489,11 @@ def on_host(
     connections: Mapping[str, Any],
     running: Sequence[str],
     base: str = "",
+    beside: bool = False,
 ) -> list[dict[str, Any]]:
     """The applications that `role` runs on `host`, with all that is derived for them.
+
+    `beside`: instead, what runs beside them while a new release takes over; of those for which one does.
 
     `wiring`: {listen: {service: [address]}, clients: {service: [{address}]}}; `connections`: see connections.connection;
     `running`: the hosts of this play, of which the first migrates. Raises ApplicationError.
@@ -422,8 +510,8 @@ def on_host(
             for label, process in application["processes"].items()
             if role_of(process) == role and _runs_on(process, host, groups)
         ]
-        if here:
-            compiled = _compiled(name, application, role, connections, base)
+        if here and (not beside or _goes_beside(application)):
+            compiled = _compiled(name, application, role, connections, base, f"-{BESIDE}" if beside else "")
             compiled["migrate"] = _migration(application, role, host, groups, connections, running)
             compiled["processes"] = [_process(compiled, label, process, wiring) for label, process in here]
             found.append(compiled)
@@ -435,10 +523,12 @@ def _runs_on(process: Mapping[str, Any], host: str, groups: Mapping[str, Sequenc
     return host in (hosts[:1] if process["singleton"] else hosts)
 
 
-def _compiled(name: str, application: Mapping[str, Any], role: str, connections: Mapping[str, Any], base: str) -> dict[str, Any]:
-    """What all processes of an application share."""
+def _compiled(
+    name: str, application: Mapping[str, Any], role: str, connections: Mapping[str, Any], base: str, side: str = ""
+) -> dict[str, Any]:
+    """What all processes of an application share. `side`: the end of the names of what runs beside the present release."""
     plain, secret = _delivered(application["connections"], connections)
-    home, settings = f"/opt/{name}", f"/etc/{name}"
+    home, settings = f"/opt/{name}", f"/etc/{name}{side}"
     folders = [{"path": settings, "owner": "root", "group": "root", "mode": "0755"}]
     for folder in application["directories"]:
         owner = name if folder["writable"] else "root"
@@ -457,7 +547,8 @@ def _compiled(name: str, application: Mapping[str, Any], role: str, connections:
         "writable": [folder["path"] for folder in application["directories"] if folder["writable"]],
         "settings": settings,
         "secrets_folder": f"{settings}/secrets",
-        "link": f"{home}/{LINKS[role]}",
+        "side": side,
+        "link": f"{home}/{BESIDE if side else LINKS[role]}",
         "broker_url": _broker_url(application["connections"], connections),
         "ready": application["health"]["ready"],
         "host": application["health"]["host"],
@@ -526,7 +617,9 @@ def _migration(
 def _process(application: Mapping[str, Any], label: str, process: Mapping[str, Any], wiring: Mapping[str, Any]) -> dict[str, Any]:
     """A process as units of systemd."""
     name, kind = application["name"], process["type"]
-    service = f"{name}-{label}"
+    service = f"{name}-{label}{application['side']}"
+    if application["side"]:
+        process = {**process, "port": process["port"] + process["instances"]}
     listen = next(iter(wiring.get("listen", {}).get(service, [])), "127.0.0.1")
     address = f"[{listen}]" if ":" in listen else listen
     proxies = [client["address"] for client in wiring.get("clients", {}).get(service, [])] or ["127.0.0.1"]
@@ -542,6 +635,7 @@ def _process(application: Mapping[str, Any], label: str, process: Mapping[str, A
         "name": label,
         "application": name,
         "service": service,
+        "mark": role_of(process) + application["side"].replace("-", "_"),
         "unit_file": unit_file,
         "units": [
             {

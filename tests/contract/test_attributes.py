@@ -22,6 +22,7 @@ NOT_FULL = {
     "gcp_sql_restore": {"idempotent": "none"},
     "gcp_sql_user": {"idempotent": "partial"},
     "release_info": {"diff_mode": "N/A"},
+    "release_watch": {"diff_mode": "N/A"},
     "validate_environment": {"diff_mode": "N/A"},
     "validate_inventory": {"diff_mode": "N/A"},
 }

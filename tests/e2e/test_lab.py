@@ -121,7 +121,7 @@ def test_the_outside_sees_only_the_public_ports(lab: Site) -> None:
     """From the controller, which is in no group: 80, 443 and ssh (its network is an admin network)."""
     for host, address in lab.hosts().items():
         open_ports = []
-        for port in (22, 80, 443, 5432, 5555, 6379, 6380, 6432, 8000, 8001, 8088, 9090, 9093, 9100, 9113, 9115, 9121, 9127, 9187):
+        for port in (22, 80, 443, 3903, 5432, 5555, 6379, 6380, 6432, 8000, 8001, 8088, 9090, 9093, 9100, 9113, 9115, 9121, 9127, 9187):
             with socket.socket() as probe:
                 probe.settimeout(0.3)
                 if probe.connect_ex((address, port)) == 0:

@@ -67,7 +67,7 @@ def test_new_release_rolls_without_losing_a_request_and_the_old_one_stays(hosts:
 
 
 def test_back_to_the_release_before_without_losing_a_request_and_forth_again(hosts: Hosts, converge: Converge) -> None:
-    present = releases(hosts)
+    present, files = releases(hosts), str(SCENARIO / "files/hello")  # which nobody reads: nothing is built
     answers: dict[str, str] = {}
 
     def ask(name: str) -> None:
@@ -77,10 +77,10 @@ def test_back_to_the_release_before_without_losing_a_request_and_forth_again(hos
     for asker in askers:
         asker.start()
     try:
-        done = converge(play="deploy.yml", api_pinned={"hello": "previous"})
+        done = converge(play="deploy.yml", hello_path=files, api_pinned={"hello": "previous"})
         back = releases(hosts)
         versions = {about(host, port)["version"] for host in hosts.values() for port in PORTS}
-        forth = converge(play="deploy.yml", api_pinned={"hello": "previous"})
+        forth = converge(play="deploy.yml", hello_path=files, api_pinned={"hello": "previous"})
     finally:
         for host in hosts.values():
             host.run("touch /root/stop")
@@ -93,7 +93,7 @@ def test_back_to_the_release_before_without_losing_a_request_and_forth_again(hos
     assert [name for name in hosts if back[name] == present[name]] == []
     assert releases(hosts) == present
     assert {int(answer.split()[1]) for answer in answers.values()} == {0}
-    lost = converge(play="deploy.yml", api_pinned={"hello": "hello-0123456789ab"})
+    lost = converge(play="deploy.yml", hello_path=files, api_pinned={"hello": "hello-0123456789ab"})
     assert lost.failed == set(hosts)
     assert lost.missing("hello has no release 'hello-0123456789ab' for current; on this host: ") == []
     assert releases(hosts) == present

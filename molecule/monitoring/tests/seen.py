@@ -6,6 +6,7 @@ from typing import Any
 from testinfra.host import Host
 
 PORTS = {
+    "mtail": 3903,
     "prometheus": 9090,
     "prometheus-alertmanager": 9093,
     "prometheus-node-exporter": 9100,

@@ -94,8 +94,8 @@ def collect(source: Path) -> dict[str, dict[str, Any]]:
     for play in Playbook.load(str(ROOT / "playbooks/site.yml"), variable_manager=manager, loader=loader).get_plays():
         for task in (task for block in play.compile() for task in tasks_of(block)):
             kind = task.action.rpartition(".")[2]
-            if kind not in ("state", "guarded_state"):
-                continue
+            if kind not in ("state", "guarded_state") or task.get_vars().get("api_beside"):
+                continue  # what runs beside a release is not there at rest
             for host in hosts.get_hosts(str(play.hosts if isinstance(play.hosts, str) else ",".join(play.hosts))):
                 role = task._role.get_name().rpartition(".")[2]
                 if host.name not in SHOWN.get(role, {hosts.get_hosts(role)[0].name} if role in hosts.groups else set()):
