@@ -51,7 +51,7 @@ def names(sites: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def complete(sites: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any], flower: str = "") -> list[Site]:
-    """Every site with all keys of `defaults`, and what is derived: `id`, `certificate`, `key`, `refill`, `burst_of_hour`, its paths.
+    """Every site with all keys of `defaults`, and what is derived: its id, certificate, key, shares, limits and paths.
 
     `flower`: address:port of Flower, which the first site shows to internal clients; empty: there is none.
     """
@@ -72,11 +72,18 @@ def _site(given: Site, defaults: Site) -> Site:
     stem = f"{TLS}/self-signed-{_digest(','.join(site['all_names']))[:12]}" if site["made_here"] else f"{TLS}/sites/{site['name']}"
     site["certificate"] = site["tls_certificate_path"] or f"{stem}.crt"
     site["key"] = site["tls_key_path"] or f"{stem}.key"
+    servers = [*site["upstreams"], *(server for path in site["paths"] for server in path.get("upstreams", []))]
+    site["shares"] = {server: _share(site["weights"].get(server)) for server in servers}
     site["refill"], site["burst_of_hour"] = hour_bucket(site["rate_limit_per_hour"])
     site["paths"] = [_path(site, number, dict(path.items())) for number, path in enumerate(site["paths"])]
     if "/" not in [path["path"] for path in site["paths"]]:
         site["paths"].append(_path(site, len(site["paths"]), {"path": "/"}))
     return site
+
+
+def _share(weight: int | None) -> str:
+    """A weight as nginx says it; what has none of the requests is asked when nobody else answers."""
+    return "" if weight is None else " backup" if weight == 0 else f" weight={weight}"
 
 
 def _path(site: Site, number: int, given: Site) -> Site:

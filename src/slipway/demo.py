@@ -87,7 +87,8 @@ def _edge(found: lab.Lab) -> lab.LabHost:
 def _server_name(inventory: Path, edge: lab.LabHost) -> str:
     command = [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(inventory), "--host", edge.name]
     listed = json.loads(engine.program(command, ANSIBLE_CONFIG=str(checkout.root() / "ansible.cfg")))
-    return str((listed.get("nginx_server_names") or [edge.address])[0])
+    domains = [domain for application in listed.get("applications", {}).values() for domain in application.get("domains", [])]
+    return str(domains[0]["names"][0]) if domains else edge.address
 
 
 def listeners(sockets: str, cgroups: str) -> dict[str, list[str]]:

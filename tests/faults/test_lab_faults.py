@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import threading
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import httpx
@@ -21,24 +23,32 @@ def url(lab: Site) -> str:
 
 
 class Watcher:
-    """Asks the application in a loop while something else happens; counts what was not answered."""
+    """Asks the application in a loop while something else happens; counts what was not answered as it should."""
 
-    def __init__(self, url: str) -> None:
-        self.url, self.asked = url, 0
-        self.failures: list[str] = []
+    def __init__(self, url: str, path: str = "/health/ready", wanted: Collection[int] = (200,)) -> None:
+        self.url, self.wanted = f"{url}{path}", {str(status) for status in wanted}
+        self.statuses: Counter[str] = Counter()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         while not self._stop.is_set() and self.asked < 5000:
-            self.asked += 1
             try:
-                status = str(request(f"{self.url}/health/ready", NAME, timeout=5).status_code)
+                status = str(request(self.url, NAME, timeout=5).status_code)
             except httpx.HTTPError as error:
                 status = repr(error)
-            if status != "200":
-                self.failures.append(status)
-            self._stop.wait(0.2)
+            self.statuses[status] += 1
+            self._stop.wait(0.1)
+
+    @property
+    def asked(self) -> int:
+        """Requests until now."""
+        return self.statuses.total()
+
+    @property
+    def failures(self) -> list[str]:
+        """Answers that no client should have got."""
+        return [status for status in self.statuses if status not in self.wanted]
 
     def __enter__(self) -> "Watcher":
         self._thread.start()
@@ -100,8 +110,31 @@ def test_a_broken_release_never_takes_traffic(lab: Site, url: str, tmp_path: Pat
     assert sum(healed.changed.values()) == 0, healed.tasks_changed()
 
 
+def test_a_release_that_answers_errors_loses_its_requests(lab: Site, url: str, tmp_path: Path) -> None:
+    """It gets ready, and a quarter of the requests; Prometheus sees what it answers, and the release before has all of them again."""
+    source = tmp_path / "orders"
+    shutil.copytree(ROOT / "examples/orders", source)
+    broken = '\n\n@app.get("/broken")\ndef broken() -> None:\n    raise RuntimeError("this release answers with errors")\n'
+    (source / "orders" / "main.py").open("a").write(broken)
+    before = lab.shell("app1", "readlink /opt/orders/current /opt/orders/current-workers")
+    with Watcher(url, "/broken", {404, 500}) as watcher:
+        run = lab.play("-e", f'{{"own_application": "{source}"}}', playbook="playbooks/deploy.yml")
+    assert run.code != 0
+    (failure,) = [failure for failure in run.failures() if failure.startswith("edge1: Judge the release")]
+    assert re.search(
+        r"not good enough: [\d.]+ % of its \d+ requests failed, of the present release's \d+ 0\.0 %; allowed: 1 % more", failure
+    )
+    assert watcher.failures == []
+    assert 0 < watcher.statuses["500"] < watcher.statuses["404"]
+    assert lab.shell("app1", "readlink /opt/orders/current /opt/orders/current-workers") == before
+    assert (
+        lab.shell("app1", "ls -d /opt/orders/next /etc/orders-next /etc/systemd/system/orders-web-next@* 2>&1; true").count("No such") == 3
+    )
+    assert "8002" not in lab.shell("edge1", "cat /etc/nginx/conf.d/50-orders.conf")
+
+
 def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> None:
-    """Two instances restart one after the other behind nginx."""
+    """It runs beside the present one, gets a quarter of the requests, then all of them, then its place."""
     source = tmp_path / "orders"
     shutil.copytree(ROOT / "examples/orders", source)
     (source / "orders" / "main.py").open("a").write("\n# another release\n")
@@ -119,6 +152,7 @@ def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> 
     assert second.code != 0
     assert re.search(r"orders is being deployed by \S+@\S+ since \d+ s \(new checkout\); nothing was changed", second.output)
     assert sum(second.changed.values()) == 0
+    assert [step.values["new"]["errors"] for step in first[0].results if step.task.startswith("Judge")] == [0, 0]
     assert lab.shell("app1", "readlink /opt/orders/current") != before
     assert watcher.asked > 10
     assert watcher.failures == []

@@ -39,7 +39,6 @@ def variables() -> dict[str, Any]:
     databases = [{"name": name, "owner": name} for name in ("pretalx", "prefect", "patchman")]
     return {
         "applications": applications,
-        "nginx_server_names": [],
         "postgres_databases": [{"name": "orders", "owner": "orders_owner", "application_users": ["orders_app"]}, *databases],
         "postgres_users": [{"name": user, "password": password(user)} for user in users],
         "postgres_max_connections": 200,

@@ -194,3 +194,13 @@ def test_load_balancers_ask_the_first_application() -> None:
 def test_the_password_of_a_path_does_not_reach_the_application() -> None:
     said = of_site(upstreams=["192.0.2.1:8000"], paths=[{"path": "/admin", "basic_auth": [{"name": "anna", "hash": "$6$x"}]}])
     assert said.count('proxy_set_header Authorization "";') == 2  # the path itself, and what is below
+
+
+def test_instances_share_requests_by_weight_and_one_without_any_is_a_reserve() -> None:
+    servers = ["192.0.2.1:8000", "192.0.2.1:8001", "192.0.2.1:8002"]
+    said = of_site(upstreams=servers, weights={"192.0.2.1:8000": 0, "192.0.2.1:8001": 90})
+    assert [line for line in said if line.startswith("server 192")] == [
+        "server 192.0.2.1:8000 max_fails=3 fail_timeout=2s backup;",
+        "server 192.0.2.1:8001 max_fails=3 fail_timeout=2s weight=90;",
+        "server 192.0.2.1:8002 max_fails=3 fail_timeout=2s;",
+    ]

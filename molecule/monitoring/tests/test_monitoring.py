@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from seen import PORTS, SECRETS, address, ask, process, value
+from seen import GET, PORTS, SECRETS, address, ask, process, value
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
@@ -45,7 +45,7 @@ def test_every_job_is_seen(host: Host, platform: str) -> None:
 
     targets = wait(all_up)
     seen = sorted((target["labels"]["job"], target["labels"]["instance"]) for target in targets)
-    own = ["alertmanager", "api", "blackbox", "nginx", "node", "pgbouncer", "postgres", "prometheus", "redis", "redis"]
+    own = ["alertmanager", "api", "blackbox", "nginx", "nginxlog", "node", "pgbouncer", "postgres", "prometheus", "redis", "redis"]
     assert seen == sorted([*((job, platform) for job in own), ("probe", "shop"), ("probe", "shop-verified")])
 
 
@@ -59,6 +59,30 @@ def test_exporters_reach_their_services(host: Host) -> None:
     assert value(host, "pgbouncer_databases_pool_size", name="shop") == 20
     assert value(host, "pg_settings_max_connections") == 100
     assert value(host, "node_systemd_unit_state", name="nginx.service", state="active") == 1
+
+
+def test_requests_are_counted_by_site_and_by_instance(host: Host) -> None:
+    """Also of the instance in whose place another one had to answer."""
+    lines = [
+        '{"time":"t","client":"192.0.2.1","method":"GET","site":"shop","host":"shop.test","path":"/\\"site\\":\\"x\\"","protocol":"HTTP/2.0",'
+        f'"status":"{status}","bytes":7,"seconds":{seconds},"upstream":"{upstream}","upstream_status":"{answered}","upstream_seconds":"{took}"}}'
+        for status, seconds, upstream, answered, took in (
+            ("200", "0.020", "10.0.0.2:8000", "200", "0.019"),
+            ("200", "0.320", "10.0.0.3:8002, 10.0.0.2:8000", "502, 200", "0.300, 0.020"),
+            ("429", "0.000", "", "", ""),
+        )
+    ]
+    port = f"http://{address(host)}:3903/metrics"
+    wanted = {
+        'nginx_site_requests_total{site="shop",status="200"} 2',
+        'nginx_site_requests_total{site="shop",status="429"} 1',
+        'nginx_upstream_requests_total{status="200",upstream="10.0.0.2:8000"} 2',
+        'nginx_upstream_requests_total{status="502",upstream="10.0.0.3:8002"} 1',
+        'nginx_upstream_request_duration_seconds_bucket{upstream="10.0.0.3:8002",le="0.25"} 0',
+        'nginx_upstream_request_duration_seconds_bucket{upstream="10.0.0.3:8002",le="0.5"} 1',
+    }
+    host.check_output("printf '%%s\\n' %s >> /var/log/nginx/access.log", "\n".join(lines))
+    wait(lambda: wanted <= set(host.check_output("python3 -c %s %s", GET, port).splitlines()))
 
 
 def test_probe_tells_a_good_certificate_from_a_bad_one(host: Host) -> None:
