@@ -120,6 +120,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.stack.plugins.module_utils.release.store import Store, write_atomic
 
 LINES = 2000
+BESIDE = "next"
+"""The link of a release that runs beside the present one: a way, not a result."""
 
 
 def turn_of(store: Store) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def end(params: dict[str, Any], store: Store, name: str) -> None:
     turn = turn_of(store)
     if turn.get("run") != params["run"]:
         return
-    before, after = turn["live"], store.live()
+    before, after = ({link: name for link, name in live.items() if link != BESIDE} for live in (turn["live"], store.live()))
     changed = [(before.get(link, ""), after.get(link, "")) for link in sorted(set(before) | set(after))]
     why = {"why": params["failure"]} if params["failure"] else {}
     for old, new in dict.fromkeys(pair for pair in changed if pair[0] != pair[1]):

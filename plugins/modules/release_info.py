@@ -29,10 +29,14 @@ options:
     default: current
   wanted:
     description:
-      - V(present) is what O(link) means, V(previous) what it meant before; anything else is the id of a release. One that is not on
-        this host is an error that lists those that are.
+      - V(present) is what O(link) means, V(previous) what it meant before, V(none) asks for no release; anything else is the id of a
+        release. One that is not on this host is an error that lists those that are.
     type: str
     default: present
+  log:
+    description: The record that M(slipway.stack.deployment) keeps.
+    type: path
+    default: /var/log/slipway/deployments.log
 attributes:
   check_mode:
     description: Then it writes nothing down.
@@ -66,6 +70,11 @@ path:
   description: Its folder.
   returned: success
   type: str
+record:
+  description: Every deployment of it that this host knows of, oldest first.
+  returned: success
+  type: list
+  elements: dict
 live:
   description: The folder that each link of the application means.
   returned: success
@@ -108,6 +117,12 @@ def chosen(store: Store, link: str, wanted: str, known: list[str]) -> str:
     return wanted if wanted in known else ""
 
 
+def recorded(path: Path, name: str) -> list[dict[str, Any]]:
+    """What slipway.stack.deployment wrote down of an application, oldest first."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return [line for line in map(json.loads, lines) if line["application"] == name]
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -115,6 +130,7 @@ def main() -> None:
             "root": {"type": "path", "default": "/opt"},
             "link": {"type": "str", "default": "current"},
             "wanted": {"type": "str", "default": "present"},
+            "log": {"type": "path", "default": "/var/log/slipway/deployments.log"},
         },
         supports_check_mode=True,
     )
@@ -122,7 +138,7 @@ def main() -> None:
     known = store.complete()
     releases = [described(store, name) for name in known]
     found = chosen(store, module.params["link"], module.params["wanted"], known)
-    if not found:
+    if not found and module.params["wanted"] != "none":
         here = ", ".join(known) or "none"
         module.fail_json(
             msg=f"{module.params['name']} has no release {module.params['wanted']!r} for {module.params['link']}; on this host: {here}",
@@ -131,7 +147,9 @@ def main() -> None:
     if not module.check_mode:
         store.remember()
     live = {link: str(store.path(identity)) for link, identity in store.live().items()}
-    module.exit_json(changed=False, id=found, path=str(store.path(found)), live=live, releases=releases)
+    record = recorded(Path(module.params["log"]), module.params["name"])
+    path = str(store.path(found)) if found else ""
+    module.exit_json(changed=False, id=found, path=path, live=live, releases=releases, record=record)
 
 
 if __name__ == "__main__":

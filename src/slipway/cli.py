@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from slipway import checkout, demo, engine, image, init, lab, new, scenario, secret_file
+from slipway import checkout, demo, engine, image, init, lab, new, operate, scenario, secret_file
 from slipway.errors import SlipwayError
 
 Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # argparse gives it no public name
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     show.set_defaults(run=lambda _: demo.run())
 
     _lab_commands(commands)
+    _operating_commands(commands)
 
     made = commands.add_parser("new", help="write the skeleton of a new part")
     kinds = made.add_subparsers(required=True, metavar="KIND")
@@ -85,6 +86,77 @@ def _lab_commands(commands: Subcommands) -> None:
     for entry in (ssh, execute):
         entry.add_argument("host")
         entry.add_argument("command", nargs=argparse.REMAINDER)
+
+
+def _operating_commands(commands: Subcommands) -> None:
+    def command(name: str, purpose: str, run: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=purpose)
+        added.add_argument("inventory", type=Path, help="such as inventories/prod")
+        added.set_defaults(run=run)
+        return added
+
+    def reasoned(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--reason", help="why, for the record on the hosts")
+
+    deploy = command(
+        "deploy",
+        "release what the inventory names, without losing a request",
+        lambda chosen: operate.deploy(
+            chosen.inventory, chosen.application, reason=chosen.reason, check=chosen.check, force=chosen.force, limit=chosen.limit
+        ),
+    )
+    deploy.add_argument("application", nargs="?", help="one of several; all of them without it")
+    reasoned(deploy)
+    deploy.add_argument("--check", action="store_true", help="say what would change, and change nothing")
+    deploy.add_argument("--force", action="store_true", help="take the turn from a run that is no more")
+    deploy.add_argument("--limit", metavar="HOSTS", help="only these hosts")
+
+    back = command(
+        "rollback",
+        "make the release before live again, without building",
+        lambda chosen: operate.rollback(chosen.inventory, chosen.application, chosen.release, reason=chosen.reason),
+    )
+    back.add_argument("application")
+    back.add_argument("release", nargs="?", help="its id, as `slipway releases` shows it; the one before without it")
+    reasoned(back)
+
+    shown = command(
+        "releases",
+        "show what every host has, what is live, and who deployed what",
+        lambda chosen: print(operate.releases(chosen.inventory, chosen.application)),
+    )
+    shown.add_argument("application", nargs="?")
+
+    run = command(
+        "exec",
+        "run a command as one of the application's units does: slipway exec inventories/prod shop-web@8000 -- python manage.py shell",
+        lambda chosen: operate.execute(chosen.inventory, chosen.unit, [word for word in chosen.command if word != "--"], chosen.host),
+    )
+    run.add_argument("--host", help="where; the first host that has the unit without it")
+    run.add_argument("unit", help="such as shop-web@8000")
+    run.add_argument("command", nargs=argparse.REMAINDER)
+
+    journal = command(
+        "logs",
+        "print what an application wrote, on all hosts",
+        lambda chosen: operate.logs(
+            chosen.inventory, chosen.application, chosen.process, lines=chosen.lines, follow=chosen.follow, host=chosen.host
+        ),
+    )
+    journal.add_argument("application")
+    journal.add_argument("process", nargs="?")
+    journal.add_argument("--host", help="only there")
+    journal.add_argument("--lines", type=int, default=50, help="of each host (default: 50)")
+    journal.add_argument("--follow", "-f", action="store_true", help="and what comes")
+
+    closed = command(
+        "maintenance",
+        "close an application's sites for the public, or open them",
+        lambda chosen: operate.maintenance(chosen.inventory, chosen.application, chosen.switch, reason=chosen.reason),
+    )
+    closed.add_argument("application")
+    closed.add_argument("switch", choices=["on", "off"])
+    reasoned(closed)
 
 
 def _lab_up(inventory: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.lab import BIN, ROOT, Run, Site, eventually, request
+from tests.lab import BIN, ROOT, Run, Site, environment, eventually, request
 
 NAME = "orders.lab.test"
 
@@ -153,6 +153,32 @@ def test_no_secret_is_world_readable_on_the_hosts(lab: Site, tmp_path: Path) -> 
         journalctl --no-pager 2>/dev/null | grep -cFf /root/.patterns | sed 's/^/journal lines: /' | grep -v ': 0$' || true
         """
         assert lab.shell(host, script).strip() == "", host
+
+
+def test_operating_it_takes_one_command_each(lab: Site, url: str) -> None:
+    """What is live, what was done, a command as the application, its journal, and sites closed for the public."""
+
+    def said(*arguments: str) -> str:
+        command = [str(BIN / "slipway"), arguments[0], str(lab.inventory), *arguments[1:]]
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    release = lab.shell("app1", "basename $(readlink /opt/orders/current)").strip()
+    table = said("releases")
+    assert re.search(rf"(?m)^app1  orders +{release}  \S+  \S+  current, current-workers$", table), table
+    assert re.search(rf"(?m)^\S+  app1  orders +deploy  \S+@\S+  released  none -> {release} ", table), table
+    assert said("exec", "orders-web@8000", "--", "python", "-c", "import getpass; print(getpass.getuser())").strip() == "orders"
+    assert re.search(r"(?m)^app1 \S+ app1 orders-web-800\d\[\d+\]: ", said("logs", "orders", "web", "--lines", "5"))
+    said("maintenance", "orders", "on", "--reason", "a larger disk")
+    closed = request(f"{url}/orders", NAME)
+    assert (closed.status_code, closed.headers["retry-after"]) == (503, "60")
+    assert "Maintenance" in closed.text
+    assert request(f"{url}/health/live", NAME).status_code == 200
+    assert lab.play("--limit", "edge1", playbook="playbooks/edge.yml").succeeded().changed == {"edge1": 0}
+    assert request(f"{url}/orders", NAME).status_code == 503
+    said("maintenance", "orders", "off")
+    assert request(f"{url}/orders", NAME).status_code == 200
 
 
 def test_bad_input_is_refused_before_any_host_is_touched(lab: Site) -> None:

@@ -105,7 +105,7 @@ def test_a_broken_release_never_takes_traffic(lab: Site, url: str, tmp_path: Pat
     assert lab.shell("app1", "readlink /opt/orders/current /opt/orders/current-workers") == before
     record = json.loads(lab.shell("app1", "tail -n 1 /var/log/slipway/deployments.log"))
     assert (record["application"], record["result"], record["reason"]) == ("orders", "put back", "faster")
-    assert record["why"].startswith("app1: orders-web@8000.service ")
+    assert record["why"].startswith("app1: orders-web-next@8002.service ")
     healed = lab.play(playbook="playbooks/deploy.yml").succeeded()
     assert sum(healed.changed.values()) == 0, healed.tasks_changed()
 

@@ -109,7 +109,7 @@ def test_listens_on_one_address(host: Host) -> None:
     found = set()
     for line in host.check_output("ss --tcp --udp --listening --numeric --no-header --processes").splitlines():
         local, program = line.split()[4], line.rpartition('(("')[2]
-        if program.startswith(("prometheus", "pgbouncer-expo")):
+        if program.startswith(("prometheus", "pgbouncer-expo", "mtail")):
             found.add(local)
     assert found == {f"{address(host)}:{port}" for port in PORTS.values()}
 
@@ -118,7 +118,7 @@ def test_listens_on_one_address(host: Host) -> None:
 def test_is_confined(host: Host, unit: str) -> None:
     checked = host.run(f"systemd-analyze security --no-pager --threshold=15 {unit}.service")
     assert checked.rc == 0, checked.stdout.splitlines()[-1]
-    assert host.check_output(f"ps -o user= -p {process(host, unit)}").strip() == "prometheus"
+    assert host.check_output(f"ps -o user= -p {process(host, unit)}").strip() == ("mtail" if unit == "mtail" else "prometheus")
     assert host.run(f"systemctl is-enabled {unit}.service").stdout.strip() == "enabled"
 
 
