@@ -147,6 +147,13 @@ options:
         20 seconds later.
     type: int
     default: 1800
+  migrate_files:
+    description:
+      - Patterns of the files that are the migrations. Where they differ from those of the release that migrated last, RV(schema_changes)
+        says so, and M(slipway.stack.release_info) refuses the way back.
+    type: list
+    elements: str
+    default: ["**/migrations/*.py", "**/migrations/*.sql", "**/versions/*.py"]
   migrate_environment:
     description: Environment of O(migrate) alone, added to O(environment).
     type: dict
@@ -272,6 +279,10 @@ migration_due:
   description: Whether a migration with this release is wanted that has not been run.
   returned: always
   type: bool
+schema_changes:
+  description: Whether that migration is another one than the database has seen. Not known in check mode before the build.
+  returned: always
+  type: bool
 live:
   description: The folder that each link of the application means, which is not yet the new release.
   returned: always
@@ -297,7 +308,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.slipway.stack.plugins.module_utils.environment import InvalidEnvironmentError, texts
-from ansible_collections.slipway.stack.plugins.module_utils.release import settings
+from ansible_collections.slipway.stack.plugins.module_utils.release import schema, settings
 from ansible_collections.slipway.stack.plugins.module_utils.release.build import (
     CACHE,
     PYTHON_HOME,
@@ -473,6 +484,7 @@ def migrate(params: dict[str, Any], store: Store, identity: str, runner: Runner)
                 )  # fmt: skip
     done = {"command": params["migrate"], "migrated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     write_atomic(folder / MIGRATED, manifest(done))
+    schema.remember(store, identity, params["migrate_files"])
 
 
 def actions_of(params: dict[str, Any], store: Store, identity: str) -> dict[str, Any]:
@@ -538,6 +550,7 @@ def main() -> None:
             "migrate": {"type": "list", "elements": "str", "default": []},
             "migrate_check": {"type": "list", "elements": "str", "default": []},
             "migrate_timeout": {"type": "int", "default": 1800},
+            "migrate_files": {"type": "list", "elements": "str", "default": list(schema.FILES)},
             "migrate_environment": {"type": "dict", "default": {}},
             "migrate_secrets": {"type": "dict", "default": {}, "no_log": True},
             "user": {"type": "str", "default": ""},
@@ -589,6 +602,7 @@ def main() -> None:
         path=str(store.path(identity)),
         actions=actions,
         migration_due=todo["due"],
+        schema_changes=todo["due"] and identity in store.complete() and bool(schema.beyond(store, identity)),
         live={link: str(store.path(name)) for link, name in store.live().items()},
         previous={link: past[-2] for link, past in store.history().items() if len(past) > 1},
         diff={

@@ -33,6 +33,13 @@ options:
         release. One that is not on this host is an error that lists those that are.
     type: str
     default: present
+  schema:
+    description:
+      - Whether O(wanted) may be a release whose migrations are not those that the database has seen. V(refuse) tells which release
+        migrated it; V(accept) is for one that can live with what is there.
+    type: str
+    choices: [refuse, accept]
+    default: refuse
   log:
     description: The record that M(slipway.stack.deployment) keeps.
     type: path
@@ -91,6 +98,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.slipway.stack.plugins.module_utils.release import schema
 from ansible_collections.slipway.stack.plugins.module_utils.release.store import MANIFEST, MIGRATED, Store
 
 
@@ -130,6 +138,7 @@ def main() -> None:
             "root": {"type": "path", "default": "/opt"},
             "link": {"type": "str", "default": "current"},
             "wanted": {"type": "str", "default": "present"},
+            "schema": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             "log": {"type": "path", "default": "/var/log/slipway/deployments.log"},
         },
         supports_check_mode=True,
@@ -142,6 +151,13 @@ def main() -> None:
         here = ", ".join(known) or "none"
         module.fail_json(
             msg=f"{module.params['name']} has no release {module.params['wanted']!r} for {module.params['link']}; on this host: {here}",
+            releases=releases,
+        )
+    migrated = schema.beyond(store, found) if found and module.params["wanted"] != "present" else ""
+    if migrated and module.params["schema"] == "refuse":
+        module.fail_json(
+            msg=f"{module.params['name']}: the database has seen the migrations of {migrated}, and {found} has others. It stays as it is; "
+            f"where {found} can live with that, say -e rollback_schema=accept",
             releases=releases,
         )
     if not module.check_mode:

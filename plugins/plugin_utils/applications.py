@@ -600,11 +600,12 @@ def _migration(
         for member in groups.get(process["hosts"], [])
     }
     if not migrate or role != first_role or host != next((name for name in running if name in candidates), ""):
-        return {"command": [], "check": [], "environment": {}, "secrets": {}, "timeout": 1800}
+        return {"command": [], "check": [], "files": [], "environment": {}, "secrets": {}, "timeout": 1800}
     plain, secret = _delivered(migrate["connections"], connections)
     return {
         "command": migrate["command"],
         "check": migrate["check"],
+        "files": migrate["files"],
         "environment": {**plain, **migrate["environment"]},
         "secrets": {**secret, **migrate["secrets"]},
         "timeout": migrate["timeout"],

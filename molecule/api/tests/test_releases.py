@@ -99,6 +99,22 @@ def test_back_to_the_release_before_without_losing_a_request_and_forth_again(hos
     assert releases(hosts) == present
 
 
+def test_a_way_back_past_a_migration_is_refused_unless_told(hosts: Hosts, converge: Converge, source: Path) -> None:
+    before = releases(hosts)
+    with (source / "migrate.py").open("a") as migration:
+        migration.write("# one more column\n")
+    assert converge(play="deploy.yml", hello_path=str(source)).code == 0
+    present = releases(hosts)
+    back = {"play": "deploy.yml", "hello_path": str(source), "api_pinned": {"hello": "previous"}}
+    refused = converge(**back)
+    assert refused.failed == set(hosts)
+    assert refused.missing("the database has seen the migrations of ", "say -e rollback_schema=accept") == []
+    assert releases(hosts) == present
+    told = converge(**back, api_schema="accept")
+    assert told.code == 0, told.output
+    assert releases(hosts) == before
+
+
 def test_release_that_does_not_get_ready_is_taken_back(hosts: Hosts, converge: Converge, source: Path) -> None:
     before = releases(hosts)
     (source / "broken.txt").write_text("")
