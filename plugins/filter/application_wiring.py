@@ -13,7 +13,8 @@ name: application_wiring
 short_description: What the applications add to the table of services and flows
 version_added: 0.1.0
 description:
-  - A service for each process that answers requests, and a flow for each connection that an application names.
+  - A service for each process that answers requests, a flow for each connection that an application names, and the timers of what runs by
+    the clock.
   - A contract that is wrong adds nothing; the validation says why.
 options:
   _input:
@@ -32,7 +33,7 @@ EXAMPLES = """
 """
 RETURN = """
 _value:
-  description: C(services) and C(flows), in the shape of P(playbooks/vars/wiring.yml).
+  description: C(services) and C(flows), in the shape of P(playbooks/vars/wiring.yml), and C(timers), a list of units.
   type: dict
 """
 
@@ -40,8 +41,12 @@ _value:
 def application_wiring(applications: Any, groups: Any) -> dict[str, Any]:
     """Services and flows; none where the contract is wrong."""
     if not contract.fits(applications):
-        return {"services": {}, "flows": []}
-    return {"services": contract.services(applications), "flows": contract.flows(applications, groups)}
+        return {"services": {}, "flows": [], "timers": []}
+    return {
+        "services": contract.services(applications),
+        "flows": contract.flows(applications, groups),
+        "timers": contract.timers(applications),
+    }
 
 
 class FilterModule:

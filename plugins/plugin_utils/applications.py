@@ -320,6 +320,15 @@ def services(applications: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def timers(applications: Mapping[str, Any]) -> list[str]:
+    """The timers of all scheduled processes."""
+    return [
+        f"{name}-{label}.timer"
+        for name, label, _application, process in processes_of(filled(applications), "celery_workers")
+        if process["type"] == "scheduled"
+    ]
+
+
 def _goes_beside(application: Mapping[str, Any]) -> bool:
     """Whether a new release of it runs beside the present one before it takes over."""
     return bool(application["release"]["strategy"] != "rolling")

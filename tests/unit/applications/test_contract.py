@@ -218,6 +218,13 @@ def test_services_for_the_wiring() -> None:
 PEERS = {"shop-web": [{"url": "10.0.0.3:8000"}, {"url": "10.0.0.3:8001"}], "shop-stream": [{"url": "10.0.0.4:8100"}]}
 
 
+def test_timers_for_the_monitoring() -> None:
+    applications = shop(
+        processes={"report": {"type": "scheduled", "command": ["a"], "calendar": "daily"}, "w": {"type": "celery", "app": "a"}}
+    )
+    assert contract.timers(applications) == ["shop-report.timer"]
+
+
 def test_domains_are_sites_of_nginx() -> None:
     applications = shop(
         health={"live": "/live", "metrics": "/metrics"},
