@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SETUP := scripts/setup
 
-.PHONY: help demo demo-down test test-changed mutations lint unit contract example gcp molecule e2e faults public bench rendered docs requirements setup engine
+.PHONY: help demo demo-down test test-changed mutations lint unit contract example gcp molecule e2e faults public soak bench rendered docs requirements setup engine
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -34,6 +34,9 @@ mutations: setup ## break the product in known places, and see which test notice
 
 public: engine   ## three public applications beside the example on one server, from the package index (not in make test)
 	@.venv/bin/python -m pytest -q tests/public
+
+soak: engine     ## twenty releases under load: no request fails, no task is lost or done twice (not in make test)
+	@.venv/bin/python -m pytest -q -s tests/soak
 
 bench: engine    ## timings as ratios: the engine against idiomatic tasks and pyinfra
 	@tests/bench/run

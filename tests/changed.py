@@ -16,7 +16,7 @@ EVERYTHING = ["*"]
 # Pattern of a path -> jobs, `layer/name` or `layer/*`; {role} is the part of the path of that name.
 AFFECTS: list[tuple[str, list[str]]] = [
     (r"docs/|LICENSE|COPYING|meta/|galaxy\.yml|requirements\.yml|changelogs/|\.github/|[^/]+\.md$|.*/README\.md$", []),
-    (r"tests/(unit|contract|mutations|bench|public)/|tests/(run|changed\.py|conftest\.py)$", []),
+    (r"tests/(unit|contract|mutations|bench|public|soak)/|tests/(run|changed\.py|conftest\.py)$", []),
     (r"\.(gitignore|editorconfig|pre-commit-config\.yaml|ansible-lint|yamllint\.yml)$|Makefile$|scripts/|\.ci/", []),
     (r"molecule/(shared/|[^/]+\.py$)|\.config/molecule/|tests/quick/", ["molecule/redis", "molecule/state"]),
     (r"(roles|molecule)/(?P<role>\w+)/", ["molecule/{role}", "lint/ansible-lint"]),
