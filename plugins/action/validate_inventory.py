@@ -318,7 +318,8 @@ class ActionModule(ActionBase):
             reason = " ".join(str(error.message).split())
             if arguments.has_secret(option):
                 reason = re.sub(r"'([^']*)'", lambda found: found[0] if self.is_name(found[1]) else "'...'", reason)
-            return [Problem(name, f"not to be resolved: {reason[:160]}", self.endpoints_hint(reason))]
+            place = next(self.unresolved_in(name, context[name], templar), name)
+            return [Problem(place, f"not to be resolved: {reason[:160]}", self.endpoints_hint(reason))]
         raw = context[name]
         quoted = isinstance(raw, str) and raw == value  # a text in the file, not what an expression gave
         problems = arguments.problems_of(name, value, option, top=quoted or not isinstance(value, str))
@@ -327,6 +328,17 @@ class ActionModule(ActionBase):
             return problems
         values[name] = value
         return []
+
+    def unresolved_in(self, name: str, raw: Any, templar: Templar) -> Iterator[str]:
+        """The entries of a value whose templates fail, by name."""
+        inner = raw.items() if isinstance(raw, Mapping) else enumerate(raw) if isinstance(raw, list) else ()
+        for key, item in inner:
+            yield from self.unresolved_in(f"{name}[{key}]" if isinstance(raw, list) else f"{name}.{arguments.one_line(key)}", item, templar)
+        if isinstance(raw, str):
+            try:
+                templar.template(raw)
+            except AnsibleError:
+                yield name
 
     def is_name(self, text: str) -> bool:
         """Whether a word of a message about a secret is the name of a variable, and may be shown."""
@@ -474,7 +486,7 @@ class ActionModule(ActionBase):
         places = contract.places(applications)
         for name, label, process in places:
             if not self.groups.get(process["hosts"]):
-                near = difflib.get_close_matches(process["hosts"], self.groups, n=1)
+                near = difflib.get_close_matches(process["hosts"], [known for known, hosts in self.groups.items() if hosts], n=1)
                 hint = f"did you mean {near[0]}? " if near else ""
                 variable = f"applications.{name}.processes.{label}.hosts"
                 yield Problem(variable, repr(process["hosts"]), f"{hint}a group of this inventory with a host")
@@ -483,10 +495,13 @@ class ActionModule(ActionBase):
             if not self.groups.get(group):
                 yield Problem(f"{place}.to", repr(entry["to"]), f"a service of this inventory: the group {group} has no host")
                 continue
-            server = values[(self.groups.get("postgres") or [""])[0] if group != "redis" else self.groups["redis"][0]]
+            # Accounts of pgbouncer are PostgreSQL's; a missing PostgreSQL is told by the wiring.
+            server = values.get(next(iter(self.groups.get("redis" if group == "redis" else "postgres", [])), ""), {})
             for key, table_of in (("user", f"{'redis' if group == 'redis' else 'postgres'}_users"), ("database", "postgres_databases")):
-                known = [str(item["name"]) for item in server.get(table_of, []) if isinstance(item, Mapping) and "name" in item]
-                if (key == "user" or group != "redis") and table_of in server and entry[key] not in known:
+                if not isinstance(server.get(table_of), (list, tuple)) or (key == "database" and group == "redis"):
+                    continue
+                known = [str(item["name"]) for item in server[table_of] if isinstance(item, Mapping) and "name" in item]
+                if entry[key] not in known:
                     near = difflib.get_close_matches(str(entry[key]), known, n=1)
                     allowed = f"{f'did you mean {near[0]}? ' if near else ''}a name in {table_of}: {', '.join(known) or 'there is none'}"
                     yield Problem(f"{place}.{key}", repr(entry[key]), allowed)

@@ -120,12 +120,13 @@ def problems_of(name: str, value: Any, option: Option, *, top: bool = True, secr
     hidden = secret or has_secret(option)
     kind = str(option.get("type", "str"))
     wrong = _wrong_type(value, kind, top)
-    if wrong is not None:
-        return [Problem(name, shown(value, hidden), type_words(option) + wrong)]
     choices = [str(choice) for choice in option.get("choices", [])]
+    if wrong is not None:
+        words = ", ".join(choices) if choices and wrong == " in quotes" else type_words(option)
+        because = ": YAML makes a truth of a bare no, yes, on, off" if words != type_words(option) and isinstance(value, bool) else ""
+        return [Problem(name, shown(value, hidden), words + wrong + because)]
     if choices and not isinstance(value, (list, tuple, Mapping)) and str(value) not in choices:
-        hint = " (in quotes: YAML makes false of a bare no)" if isinstance(value, bool) and {"no", "yes"} & set(choices) else ""
-        return [Problem(name, shown(value, hidden), ", ".join(choices) + hint)]
+        return [Problem(name, shown(value, hidden), ", ".join(choices))]
     if isinstance(value, (list, tuple)):
         element: dict[str, Any] = {"type": option.get("elements", "raw")}
         element.update({key: option[key] for key in ("options", "choices") if key in option})

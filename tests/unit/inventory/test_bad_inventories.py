@@ -220,6 +220,35 @@ def test_an_inventory_of_an_earlier_version_is_told_what_to_write(folder: Path, 
     ]
 
 
+def test_an_entry_that_is_not_to_be_resolved_is_told_by_its_place(folder: Path, validate: Validate) -> None:
+    main = folder / "group_vars/all/main.yml"
+    main.write_text(main.read_text().replace("LOG_LEVEL: WARNING", 'LOG_LEVEL: "{{ own_levl }}"'))
+    (told,) = validate(folder)
+    assert told.startswith("applications.shop.environment.LOG_LEVEL is not to be resolved: 'own_levl' is undefined"), told
+    line = next(number for number, said in enumerate(main.read_text().splitlines(), 1) if "own_levl" in said)
+    assert f"main.yml:{line}]" in told
+
+
+def test_a_missing_database_and_one_without_users(folder: Path, validate: Validate) -> None:
+    change(folder, {"postgres_users": None})
+    told = validate(folder)
+    assert [line for line in told if line.startswith("postgres_users is empty;")] != [], told
+    assert [line for line in told if line.startswith("applications")] == []
+    hosts = folder / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace("    postgres:", "    postgresql:"))
+    told = validate(folder)
+    assert [line for line in told if line.startswith("group postgresql is the name of no role; allowed: did you mean postgres?")] != [], (
+        told
+    )
+
+
+def test_a_group_without_a_host_is_not_proposed(folder: Path, validate: Validate) -> None:
+    hosts = folder / "hosts.yml"
+    hosts.write_text(re.sub(r"(    api: .*?\n)(.*\n){3}", r"\1", hosts.read_text()))
+    (told,) = [line for line in validate(folder) if line.startswith("applications.shop.processes.web.hosts")]
+    assert told.startswith("applications.shop.processes.web.hosts is 'api'; allowed: a group of this inventory with a host"), told
+
+
 def test_hosts_without_an_application(folder: Path, validate: Validate) -> None:
     main = folder / "group_vars/all/main.yml"
     main.write_text(re.sub(r"(?ms)^applications:.*?(?=^celery_workers_flower)", "", main.read_text()))
