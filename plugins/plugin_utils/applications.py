@@ -432,11 +432,7 @@ def steps(
     """
     found = []
     for name, application in filled(applications).items():
-        shifting = [
-            entry
-            for entry in built
-            if entry["item"] == name and entry["live"].get(LINKS["api"]) and entry["live"][LINKS["api"]] != entry["path"]
-        ]
+        shifting = [entry for entry in built if entry["item"] == name and _serves_another(entry)]
         if not shifting or not _goes_beside(application):
             continue
         release = application["release"]
@@ -453,6 +449,12 @@ def steps(
                 }
             )
     return found
+
+
+def _serves_another(built: Mapping[str, Any]) -> bool:
+    """Whether a host answers requests with another release than the one it has built; a build that failed says neither."""
+    served = built.get("live", {}).get(LINKS["api"])
+    return bool(served) and served != built["path"]
 
 
 def _answering(application: Mapping[str, Any]) -> list[str]:

@@ -68,6 +68,10 @@ def test_a_wrong_entry_is_told(site: dict[str, Any], sentence: str) -> None:
     assert [line for line in told(site) if line.startswith(sentence)], told(site)
 
 
+def test_the_health_path_of_django_ends_with_a_slash() -> None:
+    assert told({"health_path": "/login/"}) == []
+
+
 def test_a_name_belongs_to_one_site() -> None:
     second = {"name": "docs", "server_names": ["docs.example", "shop.example"]}
     assert told({}, second) == [

@@ -85,6 +85,8 @@ def test_nothing_shifts_where_nothing_changes_or_nothing_was_before() -> None:
     assert contract.steps(applications, {}, built(app1=NEW, app2=NEW)) == []
     assert contract.steps(applications, {}, built(app1="", app2="")) == []
     assert len(contract.steps(applications, {}, built(app1=NEW, app2=OLD))) == 3, "one host is behind"
+    failed = {"item": "shop", "failed": True, "msg": "no such version"}
+    assert contract.steps(applications, {}, [failed]) == [], "a build that failed has told its own reason"
 
 
 def test_requests_are_shared_by_weight_and_what_has_none_is_a_reserve() -> None:
