@@ -23,6 +23,8 @@ from ansible_collections.slipway.stack.plugins.plugin_utils.inventory_files impo
 COLLECTION = Path(__file__).resolve().parents[2]
 PLAYBOOKS = COLLECTION / "playbooks"
 ON_EVERY_HOST = {"hardening", "firewall", "monitoring"}
+WITH = {"certificates": "nginx"}
+"""Roles that the hosts of another role's group get."""
 PLACES = {"inventory_file", "inventory_dir", "inventory_hostname", "inventory_hostname_short", "group_names"}
 CONNECTION = ("ansible_user", "ansible_port", "ansible_host", "ansible_connection", "ansible_ssh_user")
 SINGLE = {"postgres": "PostgreSQL", "redis": "Redis"}
@@ -159,7 +161,7 @@ class ActionModule(ActionBase):
             )
             found.append(Problem("host localhost", given, allowed, self.place_of_host("localhost")))
         for role in sorted(set(self.specs) - ON_EVERY_HOST):
-            if not self.groups.get(role):
+            if not self.groups.get(WITH.get(role, role)):
                 found += self.set_for_nobody(role)
         if self.groups.get("pgbouncer") and not self.groups.get("postgres"):
             allowed = "a host in the group postgres, which pgbouncer is connected to"
@@ -177,12 +179,13 @@ class ActionModule(ActionBase):
         named = [name for name in given if self.written_by_somebody(name)]
         if not named:
             return []
+        group = WITH.get(role, role)
         allowed = (
-            f"nothing without a host in the group {role} (or take {', '.join(named[1:4])} away too)"
+            f"nothing without a host in the group {group} (or take {', '.join(named[1:4])} away too)"
             if named[1:]
-            else f"a host in the group {role}"
+            else f"a host in the group {group}"
         )
-        return [self.placed(Problem(named[0], f"set, but the group {role} has no host", allowed), given)]
+        return [self.placed(Problem(named[0], f"set, but the group {group} has no host", allowed), given)]
 
     def place_of_host(self, host: str) -> str:
         """File and line of a host's variables, else the inventory's first file."""
@@ -264,7 +267,7 @@ class ActionModule(ActionBase):
 
     def roles_of(self, host: str) -> set[str]:
         """Roles that `host` gets."""
-        return {role for role in self.specs if role in ON_EVERY_HOST or host in self.groups.get(role, [])}
+        return {role for role in self.specs if role in ON_EVERY_HOST or host in self.groups.get(WITH.get(role, role), [])}
 
     def host_values(self, host: str, only: Container[str] | None = None) -> tuple[dict[str, Any], list[Problem]]:
         """Effective values of `host` (role defaults below inventory and wiring, templated), and what is wrong with names and types.

@@ -10,6 +10,8 @@ from typing import Any
 
 Site = dict[str, Any]
 TLS = "/etc/nginx/tls"
+ISSUED = "/var/lib/slipway/tls"
+"""Certificates that somebody else than the role nginx changes: outside of what it reloads for."""
 PATH_DEFAULTS: Mapping[str, Any] = {
     "upstreams": [],
     "static": "",
@@ -63,15 +65,40 @@ def complete(sites: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any], fl
     return [_site(site, dict(defaults.items())) for site in found]
 
 
+def certificates(sites: Sequence[Mapping[str, Any]], tls_mode: str) -> list[Site]:
+    """What the role certificates has to know of each site. `tls_mode`: of those that say none."""
+    keys = ("acme", "certificate")
+    found = []
+    for site in sites:
+        names_of = [*site["server_names"], *(site.get("redirects") or [])]
+        tls = _tls({**site, "all_names": names_of}, site.get("tls_mode") or tls_mode)
+        found.append({"name": site["name"], "names": names_of, **{key: tls[key] for key in keys}})
+    return found
+
+
+def _tls(site: Mapping[str, Any], tls_mode: str) -> Site:
+    """Where certificate and key are, and who makes them."""
+    given, given_key = site.get("tls_certificate_path") or "", site.get("tls_key_path") or ""
+    made, acme = not given and tls_mode in ("self_signed", "acme"), not given and tls_mode == "acme"
+    # A self-signed certificate carries its names, so other names are another file.
+    own = f"self-signed-{_digest(','.join(site['all_names']))[:12]}"
+    stem = f"{TLS}/{own}" if made else f"{TLS}/sites/{site['name']}"
+    certificate, key = given or f"{stem}.crt", given_key or f"{stem}.key"
+    found = {"made_here": made, "acme": acme, "certificate": certificate, "key": key, "made_certificate": certificate, "made_key": key}
+    if acme:
+        # One link leads to certificate and key, so that both change at once: here to the stand-in, later to what was issued.
+        stand_in, served = f"{ISSUED}/{own}", f"{ISSUED}/served/{site['name']}"
+        found |= {"stand_in": stand_in, "served": served}
+        found |= {"made_certificate": f"{stand_in}/fullchain.pem", "made_key": f"{stand_in}/privkey.pem"}
+        found |= {"certificate": f"{served}/fullchain.pem", "key": f"{served}/privkey.pem"}
+    return found
+
+
 def _site(given: Site, defaults: Site) -> Site:
     site = {**defaults, **given}
     site["id"] = site["name"].replace("-", "_")
     site["all_names"] = [*site["server_names"], *site["redirects"]]
-    site["made_here"] = not site["tls_certificate_path"] and site["tls_mode"] == "self_signed"
-    # A self-signed certificate carries its names, so other names are another file.
-    stem = f"{TLS}/self-signed-{_digest(','.join(site['all_names']))[:12]}" if site["made_here"] else f"{TLS}/sites/{site['name']}"
-    site["certificate"] = site["tls_certificate_path"] or f"{stem}.crt"
-    site["key"] = site["tls_key_path"] or f"{stem}.key"
+    site |= _tls(site, site["tls_mode"])
     servers = [*site["upstreams"], *(server for path in site["paths"] for server in path.get("upstreams", []))]
     site["shares"] = {server: _share(site["weights"].get(server)) for server in servers}
     site["refill"], site["burst_of_hour"] = hour_bucket(site["rate_limit_per_hour"])

@@ -32,7 +32,19 @@ def options(role: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_the_roles_of_the_plan_are_here() -> None:
-    plan = {"hardening", "firewall", "postgres", "redis", "pgbouncer", "api", "celery_workers", "nginx", "monitoring", "backup"}
+    plan = {
+        "hardening",
+        "firewall",
+        "postgres",
+        "redis",
+        "pgbouncer",
+        "api",
+        "celery_workers",
+        "nginx",
+        "certificates",
+        "monitoring",
+        "backup",
+    }
     assert set(role_names()) == plan, "a new role belongs into the `plan` of this test; one that is missing was lost"
 
 

@@ -34,7 +34,12 @@ from ansible_collections.slipway.stack.plugins.plugin_utils import desired_state
 # Debian 12 at the edge, 13 behind it, two cores and 4 GiB each.
 SYSTEMS = {"edge1": ("bookworm", "12"), "app1": ("trixie", "13"), "app2": ("trixie", "13"), "data1": ("trixie", "13")}
 # One host for each role, two where hosts differ.
-SHOWN = {"firewall": {"edge1", "app1", "data1"}, "monitoring": {"edge1", "data1"}, "hardening": {"edge1", "data1"}}
+SHOWN = {
+    "firewall": {"edge1", "app1", "data1"},
+    "monitoring": {"edge1", "data1"},
+    "hardening": {"edge1", "data1"},
+    "certificates": {"edge1"},
+}
 BUILT = {"results": [{"item": "shop", "path": "/opt/shop/releases/0123456789ab", "live": {}, "changed": False}]}
 FOUND: dict[str, Any] = {"results": []}
 

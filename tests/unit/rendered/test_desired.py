@@ -14,7 +14,8 @@ import pytest
 FOLDER = Path(__file__).parent
 EXPECTED = FOLDER / "prod"
 NAMES = [
-    "api-app1", "backup-data1", "celery_workers-app1", "firewall-app1", "firewall-data1", "firewall-edge1", "hardening-data1",
+    "api-app1", "backup-data1", "celery_workers-app1", "certificates-edge1", "firewall-app1", "firewall-data1", "firewall-edge1",
+    "hardening-data1",
     "hardening-edge1", "monitoring-data1", "monitoring-edge1", "nginx-edge1", "pgbouncer-data1", "postgres-data1", "redis-data1",
 ]  # fmt: skip
 
