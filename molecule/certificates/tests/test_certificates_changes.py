@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from playbook import Converge, Hosts
-from shown import age, main_process, metric, orders, served, trusted
+from shown import age, main_process, metric, served, trusted
 from testinfra.host import Host
 
 SHOP = "shop.lab.test"
@@ -106,7 +106,7 @@ def test_nginx_that_does_not_take_the_new_one_is_an_error_that_says_so(hosts: Ho
         age(host, "shop", 80, 20)
         assert host.run("systemctl start slipway-certificates.service").rc != 0
         said = host.check_output("journalctl --unit slipway-certificates --output cat --lines 8")
-        assert f"nginx still serves the certificate" in said and f"for {SHOP}" in said
+        assert "nginx still serves the certificate" in said and f"for {SHOP}" in said
         assert served(host, SHOP) == before
         host.check_output("rm /etc/nginx/conf.d/99-broken.conf && systemctl start slipway-certificates.service")
         assert served(host, SHOP) != before
