@@ -541,6 +541,9 @@ def _compiled(
     plain, secret = _delivered(application["connections"], connections)
     home, settings = f"/opt/{name}", f"/etc/{name}{side}"
     folders = [{"path": settings, "owner": "root", "group": "root", "mode": "0755"}]
+    # The units would make it too, but the first migration runs before any of them.
+    if not any(folder["path"] == f"/var/lib/{name}" for folder in application["directories"]):
+        folders.append({"path": f"/var/lib/{name}", "owner": name, "group": name, "mode": "0750"})
     for folder in application["directories"]:
         owner = name if folder["writable"] else "root"
         folders.append({"path": folder["path"], "owner": owner, "group": name, "mode": folder["mode"]})

@@ -398,3 +398,10 @@ def test_secrets_of_an_application_are_not_shown() -> None:
     sentences = [problem.sentence() for problem in contract.problems(applications, str(ROOT))]
     assert len(sentences) == 2
     assert "hunter2" not in "".join(sentences)
+
+
+def test_the_folder_that_an_application_may_write_is_there_before_its_first_migration() -> None:
+    own = {"path": "/var/lib/shop", "owner": "shop", "group": "shop", "mode": "0750"}
+    for role in contract.ROLES:
+        for compiled in on_host(shop(), role):
+            assert own in compiled["folders"]
