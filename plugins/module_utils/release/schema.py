@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from .store import Store, write_atomic
+from .store import MIGRATED, Store, write_atomic
 
 FILES = ("**/migrations/*.py", "**/migrations/*.sql", "**/versions/*.py")
 """Where Django and Alembic keep them."""
@@ -37,6 +37,11 @@ def beyond(store: Store, identity: str) -> str:
     try:
         seen = json.loads((store.home / ".schema.json").read_text())
     except (FileNotFoundError, ValueError):
-        return ""
+        # Migrated before this was written down: the release that did it last may still be there.
+        migrated = [name for name in store.complete() if (store.path(name) / MIGRATED).is_file()]
+        if not migrated:
+            return ""
+        last = max(migrated, key=lambda name: (store.path(name) / MIGRATED).stat().st_mtime_ns)
+        seen = {"release": last, "files": FILES, "digest": digest(store.path(last) / "source", FILES)}
     same = digest(store.path(identity) / "source", seen["files"]) == seen["digest"]
     return "" if same else str(seen["release"])

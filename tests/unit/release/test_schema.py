@@ -43,3 +43,8 @@ def test_a_changed_migration_is_another_one_and_a_moved_one_too(store: Store) ->
 def test_patterns_are_those_of_the_release_that_migrated(store: Store) -> None:
     schema.remember(store, "one", ["**/*.sql"])
     assert schema.beyond(store, "two") == "", "neither has any"
+
+
+def test_a_database_that_was_migrated_before_this_was_written_down(store: Store) -> None:
+    (store.path("one") / "migrated.json").write_text("{}")
+    assert [schema.beyond(store, name) for name in ("same", "two")] == ["", "one"]
