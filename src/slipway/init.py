@@ -105,6 +105,11 @@ def _address_problem(value: str) -> str:
         return "an IPv4 or IPv6 address"
 
 
+def is_public(domain: str) -> bool:
+    """Whether an authority may issue for a name: not for those that are only for examples, tests and networks of one's own."""
+    return not f".{domain}".endswith((".test", ".example", ".invalid", ".localhost", ".local", ".lan", ".internal", ".home.arpa"))
+
+
 def write(folder: Path, answers: Answers) -> list[str]:
     """The inventory's files, its secrets too; returns what was found in the source, a line each."""
     if folder.exists() and any(folder.iterdir()):
@@ -119,9 +124,8 @@ def write(folder: Path, answers: Answers) -> list[str]:
             f"{answers.tree} has no FastAPI, Starlette, Flask, Django or Celery application at the top of a module that could be found. "
             "Write the inventory by hand: cp -r inventories/single, and docs/applications.md"
         )
-    # For the first try: a certificate of your own goes into tls_certificate and tls_key.
     if "web" in entry["processes"]:
-        entry["domains"] = [{"names": [answers.domain], "tls_mode": "self_signed"}]
+        entry["domains"] = [{"names": [answers.domain], "tls_mode": "acme" if is_public(answers.domain) else "self_signed"}]
     (folder / "group_vars/all").mkdir(parents=True)
     (folder / "hosts.yml").write_text(_hosts(answers, entry["processes"]))
     (folder / "group_vars/all/main.yml").write_text(_variables(answers, entry))
@@ -185,7 +189,17 @@ def _variables(answers: Answers, entry: Mapping[str, Any]) -> str:
             },
         )
     )
-    probe = {"name": name, "url": f"https://{answers.domain}{entry['health']['live']}", "verify_tls": False}
+    probe: dict[str, Any] = {"name": name, "url": f"https://{answers.domain}{entry['health']['live']}"}
+    if is_public(answers.domain) and "web" in entry["processes"]:
+        # The mailbox that a site has by convention (RFC 2142).
+        parts.append(
+            (
+                "Whom the authority of the certificates may write to: take your own address",
+                {"certificates_email": f"webmaster@{answers.domain}"},
+            )
+        )
+    else:
+        probe["verify_tls"] = False
     probes = {"monitoring_probes": [probe]} if "web" in entry["processes"] else {}
     parts.append(("Monitoring and backups", {**probes, "backup_postgres_databases": [name]}))
     parts.append(
