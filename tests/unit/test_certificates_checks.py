@@ -43,7 +43,7 @@ def test_good_ones_pass() -> None:
         (SHOP, {**EMAIL, "certificates_challenge": "dns"}, "certificates_dns_plugin is empty; allowed: the plugin of your zone's servers"),
         (
             WILD,
-            {**EMAIL, "certificates_dns_plugin": "bind", "certificates_dns_credentials": "x"},
+            {**EMAIL, "certificates_dns_plugin": "bind", "certificates_dns_credentials": "dns_bind_token = kJ8vQ2xR5tN9wL4mB7zC"},
             "certificates_dns_plugin is 'bind'; allowed: rfc2136",
         ),
         (

@@ -175,6 +175,8 @@ class Certificates:
             if reason:
                 site.action, site.reason = ("renew" if issued else "issue"), reason
                 self.hold_back(site)
+            else:
+                self.state[site.name] = {"authority": self.authority}
             if not site.action and issued and shown_by(site.served) != issued.fingerprint:
                 site.action, site.reason = "serve", "it is issued, and not served yet"
             # A run that was killed after it moved a link has left nginx with the old one.
