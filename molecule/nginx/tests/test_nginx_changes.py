@@ -165,9 +165,9 @@ def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, c
 
 
 def test_unknown_choice_is_refused(hosts: Hosts, converge: Converge) -> None:
-    done = converge(nginx_tls_mode="acme")
+    done = converge(nginx_tls_mode="letsencrypt")
     assert done.failed == set(hosts)
-    assert done.missing("nginx_tls_mode", "acme", "self_signed") == []
+    assert done.missing("nginx_tls_mode", "letsencrypt", "self_signed") == []
 
 
 def test_a_check_run_of_other_names_is_exact(hosts: Hosts, converge: Converge) -> None:
