@@ -53,6 +53,7 @@ actions:
 """
 
 import json
+import platform
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -83,7 +84,8 @@ def main() -> None:
     except ValueError:
         module.fail_json(msg=f"{program} failed with exit code {code}: {said.strip()[-2000:]}")
     for text in [*answer["warnings"], *answer["waiting"]]:
-        module.warn(text)
+        # Ansible shows the same words of two hosts once.
+        module.warn(f"{platform.node()}: {text}")
     if answer["errors"]:
         module.fail_json(msg="\n".join(answer["errors"]), actions=answer["actions"], changed=answer["changed"])
     module.exit_json(changed=answer["changed"], actions=answer["actions"], diff=difference(answer["actions"]))
