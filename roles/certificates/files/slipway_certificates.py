@@ -39,6 +39,7 @@ from typing import Any
 CONFIGURATION = Path("/etc/slipway/certificates/certificates.json")
 HOUR = 3600
 LONGEST_WAIT = 24 * HOUR
+LOG = Path("/var/log/letsencrypt/letsencrypt.log")
 PATIENCE = 30.0
 """Seconds for nginx to show a certificate after its reload, and for one answer of somebody else."""
 NO_ROUTE = {101, 97, 99}
@@ -345,13 +346,14 @@ class Certificates:
         command += [f"--email={self.configuration['email']}", f"--server={self.authority}", f"--cert-name={site.name}"]
         command += ["--key-type=ecdsa", *self.folders(), *self.authenticator(site)]
         command += [f"--domain={name}" for name in site.names]
+        known = LOG.stat().st_size if LOG.is_file() else 0
         done = run(command, 1800, self.environment())
         if done.returncode:
-            raise refusal(f"{done.stderr}\n{done.stdout}")
+            raise refusal(f"{done.stderr}\n{done.stdout}\n{logged(known)}")
 
     def folders(self) -> list[str]:
         """Where certbot keeps its things."""
-        return [f"--config-dir={self.folder}", f"--work-dir={self.folder}/work", "--logs-dir=/var/log/letsencrypt"]
+        return [f"--config-dir={self.folder}", f"--work-dir={self.folder}/work", f"--logs-dir={LOG.parent}"]
 
     def environment(self) -> dict[str, str]:
         """Whom certbot trusts, and where one of its plugins looks."""
@@ -544,10 +546,18 @@ def fetch(address: str, name: str, path: str) -> str:
     return ""
 
 
+def logged(known: int) -> str:
+    """What the authority refused, from what certbot wrote down behind `known` bytes: under Python 3.11 its own words hide it."""
+    if not LOG.is_file():
+        return ""
+    text = LOG.read_bytes()[known if LOG.stat().st_size >= known else 0 :].decode("utf-8", "replace")
+    return "\n".join(re.findall(r"urn:ietf:params:acme:error:\S+ :: .*", text)[-1:])
+
+
 def refusal(said: str) -> CertificatesError:
     """Certbot's many words as one sentence. A rate limit says until when nobody should ask again."""
     limited = re.search(r"rateLimited|too many (certificates|failed|requests|new|currently)", said, re.IGNORECASE)
-    details = [*re.findall(r"Detail: (.*)", said), *re.findall(r"(?m)^.*(?:urn:ietf:params:acme:error:\S+ :: .*)$", said)]
+    details = [*re.findall(r"Detail: (.*)", said), *re.findall(r"urn:ietf:params:acme:error:\S+ :: (?:.* :: )?(.*)", said)]
     lines = [
         line.strip()
         for line in said.splitlines()
