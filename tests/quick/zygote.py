@@ -11,14 +11,16 @@ from __future__ import annotations
 import gc
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from pathlib import Path
 
-IDLE_SECONDS = 60
+IDLE_SECONDS = float(os.environ.get("QUICK_IDLE_SECONDS", "60"))
 
 
 def serve(address: str) -> None:
@@ -60,6 +62,7 @@ def die_with_the_caller(connection: socket.socket) -> None:
 
 def work(connection: socket.socket) -> int:
     """Become the ansible-playbook that the caller asked for; its exit code."""
+    from ansible import constants
     from ansible.cli.playbook import main
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -74,6 +77,8 @@ def work(connection: socket.socket) -> int:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    # The folder that Ansible made at its import goes when this run's parent ends, which may be before this run does.
+    constants.DEFAULT_LOCAL_TMP = tempfile.mkdtemp(prefix="ansible-local-", dir=Path(constants.DEFAULT_LOCAL_TMP).parent)
     status = 0
     try:
         main(["ansible-playbook", *arguments])
@@ -82,6 +87,8 @@ def work(connection: socket.socket) -> int:
     except BaseException:
         traceback.print_exc()
         status = 250
+    finally:
+        shutil.rmtree(constants.DEFAULT_LOCAL_TMP, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
     return status

@@ -44,6 +44,25 @@ def test_it_obeys_its_callers_settings(tmp_path: Path) -> None:
     assert "PLAY RECAP" in plain and "PLAY RECAP" not in other and "some words good" in other
 
 
+def test_a_run_outlives_the_process_it_was_forked_from(tmp_path: Path) -> None:
+    """That one ends when nobody has asked for a while, and takes its folder for temporary files along."""
+    copy = f"copy: {{content: some words, dest: {tmp_path}/copied}}"
+    wait = "    - ansible.builtin.command: sleep 3\n"
+    (tmp_path / "play.yml").write_text(
+        PLAY.replace("fail: {msg: no}", copy).replace("    - ansible.builtin.debug", f"{wait}    - ansible.builtin.debug")
+    )
+    own = {
+        **os.environ,
+        "QUICK_IDLE_SECONDS": "0.5",
+        "ANSIBLE_HOME": str(tmp_path / "home"),
+    }  # settings of its own, so a process of its own
+    command = [QUICK, "-i", "localhost,", "-e", "word=bad", "play.yml"]
+    done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "copied").read_text() == "some words"
+    assert list((tmp_path / "home/tmp").glob("ansible-local-*")) == []
+
+
 def test_its_run_ends_with_its_caller(tmp_path: Path) -> None:
     mark = tmp_path / "child"
     # A lookup runs in a worker; its parent is the run.
