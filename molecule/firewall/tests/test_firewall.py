@@ -46,7 +46,7 @@ CONNECT = """
 import concurrent.futures, socket, sys
 def reached(port):
     try:
-        socket.create_connection((sys.argv[1], int(port)), timeout=1.5, source_address=(sys.argv[2], 0)).close()
+        socket.create_connection((sys.argv[1], int(port)), timeout=4, source_address=(sys.argv[2], 0)).close()
     except TimeoutError:
         return []
     return [port]
