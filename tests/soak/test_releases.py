@@ -16,7 +16,7 @@ from tests.lab import ROOT, Site, eventually, request, slipway
 NAME = "orders.lab.test"
 RELEASES = 20
 ORDER = {"customer": "ada", "items": [{"sku": "book-1", "quantity": 2, "price_cents": 1250}]}
-SUCCEEDED = re.compile(r"Task orders\.process_order\[([0-9a-f-]+)\] succeeded")
+SUCCEEDED = re.compile(r'"action": "orders\.process_order".*"status": "success".*"task_id": "([0-9a-f-]+)"')
 
 
 @pytest.fixture(scope="module")
