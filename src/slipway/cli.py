@@ -130,7 +130,7 @@ def _operating_commands(commands: Subcommands) -> None:
     run = command(
         "exec",
         "run a command as one of the application's units does: slipway exec inventories/prod shop-web@8000 -- python manage.py shell",
-        lambda chosen: operate.execute(chosen.inventory, chosen.unit, [word for word in chosen.command if word != "--"], chosen.host),
+        lambda chosen: operate.execute(chosen.inventory, chosen.unit, _own_words(chosen.command), chosen.host),
     )
     run.add_argument("--host", help="where; the first host that has the unit without it")
     run.add_argument("unit", help="such as shop-web@8000")
@@ -157,6 +157,11 @@ def _operating_commands(commands: Subcommands) -> None:
     closed.add_argument("application")
     closed.add_argument("switch", choices=["on", "off"])
     reasoned(closed)
+
+
+def _own_words(command: Sequence[str]) -> Sequence[str]:
+    """A command without the -- in front of it, which argparse keeps (Python 3.11) or not; what comes later is the command's."""
+    return command[1:] if command[:1] == ["--"] else command
 
 
 def _lab_up(inventory: Path) -> None:

@@ -39,3 +39,5 @@ def test_a_command_keeps_its_own_options(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(operate, "execute", lambda *given: seen.append(given))
     assert cli.main(["exec", "inventories/prod", "shop-web@8000", "--", "python", "manage.py", "shell", "--verbosity", "2"]) == 0
     assert seen == [(Path("inventories/prod"), "shop-web@8000", ["python", "manage.py", "shell", "--verbosity", "2"], None)]
+    assert cli.main(["exec", "inventories/prod", "shop-web@8000", "--", "pytest", "--", "-k"]) == 0
+    assert seen[1:] == [(Path("inventories/prod"), "shop-web@8000", ["pytest", "--", "-k"], None)]
