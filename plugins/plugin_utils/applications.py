@@ -176,8 +176,9 @@ def _release_problems(place: str, application: Mapping[str, Any]) -> Iterator[Pr
         allowed = "rolling, or domains of the application: nginx shifts the requests of a site"
         yield Problem(f"{place}.release.strategy", repr(release["strategy"]), allowed)
     for label in application["processes"]:  # names of units and services
-        if label.endswith(f"-{BESIDE}") and label.removesuffix(f"-{BESIDE}") in application["processes"]:
-            yield Problem(f"{place}.processes.{label}", "given", f"another name: {label} is what runs beside {label.removesuffix('-next')}")
+        beside = label.removesuffix(f"-{BESIDE}")
+        if beside != label and beside in application["processes"]:
+            yield Problem(f"{place}.processes.{label}", "given", f"another name: {label} is what runs beside {beside}")
 
 
 def _variable_problems(place: str, application: Mapping[str, Any]) -> Iterator[Problem]:
