@@ -212,6 +212,13 @@ def test_only_the_wiring_reads_the_inventory() -> None:
     assert readers == []
 
 
+def test_a_job_may_be_started_as_often_as_somebody_asks() -> None:
+    """systemd's default refuses the sixth start in ten seconds: right for a service that dies, wrong for a job that ends."""
+    jobs = [file for file in (ROOT / "roles").glob("*/templates/**/*.service.j2") if "Type=oneshot" in file.read_text()]
+    assert jobs
+    assert [file.name for file in jobs if "StartLimitIntervalSec=0" not in file.read_text()] == []
+
+
 def test_nothing_runs_once() -> None:
     """Since ansible-core 2.20, facts and registers of a `run_once` task are one object: what one host learns later, all have."""
     files = [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/**/*.yml"), ROOT / "site.yml"]

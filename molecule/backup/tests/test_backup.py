@@ -77,6 +77,12 @@ def test_metrics_tell_how_it_went(host: Host) -> None:
     assert host.file("/var/lib/prometheus/node-exporter/slipway_backup_postgres.prom").mode == 0o644
 
 
+def test_two_in_one_second_are_two_backups(host: Host) -> None:
+    before = len(kept(host, "files"))
+    assert [back_up(host, "files") for _ in range(5)] == [0] * 5
+    assert len(kept(host, "files")) == before + 5
+
+
 def test_elsewhere_is_the_same(host: Host) -> None:
     assert back_up(host, "postgres") == 0
     assert host.run(f"diff -r {STORE}/postgres /srv/offsite/postgres").rc == 0

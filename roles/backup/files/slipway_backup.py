@@ -149,7 +149,8 @@ def write_backup(job: dict[str, Any], store: Path) -> Path:
     """Make and verify one backup; it gets its name last."""
     for left in store.glob(f"{PARTIAL}*"):  # of a run that was killed: the lock says that nobody works on it
         shutil.rmtree(left)
-    stamp = time.strftime(STAMP, time.gmtime())
+    while (store / (stamp := time.strftime(STAMP, time.gmtime()))).exists():
+        time.sleep(0.1)  # a name counts whole seconds, and the backup before took less than one
     folder = store / f"{PARTIAL}{stamp}"
     folder.mkdir(mode=0o700)
     try:
