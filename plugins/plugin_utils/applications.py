@@ -26,6 +26,8 @@ ROLES = {"api": ("asgi", "wsgi"), "celery_workers": ("celery", "celery_beat", "c
 """Role to the types of processes that it runs; a role's name is also the group of its hosts."""
 LINKS = {"api": "current", "celery_workers": "current-workers"}
 """A link for each role: workers are put back without the api, and the api without the workers."""
+CELERY_LIBRARY = "/usr/local/lib/slipway/celery"
+"""The folder of the module that a Celery worker imports to tell systemd that it consumes: __celery_workers_library of the role."""
 _ANYWHERE = (
     "0.0.0.0/1 128.0.0.0/3 160.0.0.0/5 168.0.0.0/8 169.0.0.0/9 169.128.0.0/10 169.192.0.0/11 169.224.0.0/12 169.240.0.0/13 "
     "169.248.0.0/14 169.252.0.0/15 169.255.0.0/16 170.0.0.0/7 172.0.0.0/6 176.0.0.0/4 192.0.0.0/3 "
@@ -636,6 +638,8 @@ def _process(application: Mapping[str, Any], label: str, process: Mapping[str, A
     service = f"{name}-{label}{application['side']}"
     if application["side"]:
         process = {**process, "port": process["port"] + process["instances"]}
+    if kind == "celery":
+        process = {**process, "environment": _with_library(application["environment"], process["environment"])}
     listen = next(iter(wiring.get("listen", {}).get(service, [])), "127.0.0.1")
     address = f"[{listen}]" if ":" in listen else listen
     proxies = [client["address"] for client in wiring.get("clients", {}).get(service, [])] or ["127.0.0.1"]
@@ -681,6 +685,12 @@ def _process(application: Mapping[str, Any], label: str, process: Mapping[str, A
         "host": application["host"],
         "longest_restart": process["start_timeout"] + process["settle"] + process["stop_timeout"] + 10,
     }
+
+
+def _with_library(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A worker's own settings. An import path in the settings would take the place of the unit's, so it gets that one in front."""
+    given = own.get("PYTHONPATH", shared.get("PYTHONPATH"))
+    return {**own, "PYTHONPATH": f"{CELERY_LIBRARY}:{given}"} if given else dict(own)
 
 
 def _probe(address: str) -> str:

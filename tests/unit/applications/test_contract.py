@@ -194,6 +194,18 @@ def test_patchman_answers_to_its_own_name_only() -> None:
     assert '"--scheduler=django_celery_beat.schedulers:DatabaseScheduler"' in jobs["processes"][1]["command"]
 
 
+def test_an_import_path_in_the_settings_does_not_hide_what_a_worker_says_to_systemd() -> None:
+    library = yaml.safe_load((ROOT / "roles/celery_workers/vars/main.yml").read_text())["__celery_workers_library"]
+    applications = read("patchman")
+    processes = {entry["name"]: entry for entry in on_host(applications, "celery_workers", "jobs1")[0]["processes"]}
+    assert processes["worker"]["environment"] == {"PYTHONPATH": f"{library}:/etc/patchman"}
+    assert "EnvironmentFile=/etc/patchman/worker.env" in processes["worker"]["lines"]
+    assert processes["beat"]["environment"] == {}
+    applications["patchman"]["processes"]["worker"]["environment"] = {"PYTHONPATH": "/srv/own"}
+    assert on_host(applications, "celery_workers", "jobs1")[0]["processes"][0]["environment"] == {"PYTHONPATH": f"{library}:/srv/own"}
+    assert on_host(read("orders"), "celery_workers", "jobs1")[0]["processes"][0]["environment"] == {}
+
+
 def test_services_for_the_wiring() -> None:
     services = contract.services(read("orders") | read("guide-000"))
     assert {name: (entry["group"], entry["port"], entry["count"]) for name, entry in services.items()} == {
