@@ -4,12 +4,12 @@ Their descriptions are those of the contract's own tests. They come from the pac
 `make test`.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -62,10 +62,12 @@ def extra(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"@{path}"
 
 
-def get(site: Site, port: int, path: str, host: str = "localhost", data: str = "") -> str:
-    """What an instance answers on the host itself."""
-    sent = f"--json '{data}'" if data else ""
-    return site.shell(HOST, f"curl --silent --show-error --fail --max-time 30 --header 'Host: {host}' {sent} http://127.0.0.1:{port}{path}")
+def ask(site: Site, name: str, path: str, body: Any = None) -> Any:
+    """What an application answers to the world, as JSON."""
+    (address,) = site.hosts().values()
+    answer = request(f"https://{address}{path}", f"{name}.example.org", body, timeout=30)
+    assert answer.is_success, answer.text[:500]
+    return answer.json()
 
 
 def test_one_run_deploys_them_all(site: Site, extra: str) -> None:
@@ -111,25 +113,25 @@ def test_each_name_is_its_own_application(site: Site) -> None:
 
 
 def test_pretalx_reads_its_database_and_runs_by_the_clock(site: Site) -> None:
-    assert json.loads(get(site, 8020, "/api/events/"))["results"] == []
+    assert ask(site, "talks", "/api/events/")["results"] == []
     site.shell(HOST, "systemctl start pretalx-periodic.service")
     assert site.shell(HOST, "systemctl show --property=Result --value pretalx-periodic.service").strip() == "success"
     assert int(site.shell(HOST, "ls /opt/pretalx/current/source/static | wc -l")) > 3
 
 
 def test_prefect_keeps_a_flow(site: Site) -> None:
-    first = json.loads(get(site, 8040, "/api/flows/", data='{"name": "lab"}'))
-    again = json.loads(get(site, 8041, "/api/flows/", data='{"name": "lab"}'))
+    first, again = (ask(site, "flows", "/api/flows/", {"name": "lab"}) for _ in range(2))
     assert first["id"] == again["id"]
 
 
 def test_patchman_hands_a_report_to_its_worker(site: Site) -> None:
-    report = "host=db1.lab.test protocol=1 arch=x86_64 kernel=6.1.0 report=false tags=lab reboot=False packages= repos="
-    report += " sec_updates= bug_updates="
-    fields = " ".join(f"--form {field}" for field in report.split()) + " --form 'os=Debian 12.11'"
-    site.shell(HOST, f"curl --silent --fail --header 'Host: patches.example.org' {fields} http://127.0.0.1:8060/reports/upload/")
-    seen = lambda: json.loads(get(site, 8061, "/api/host/", "patches.example.org"))["count"] == 1  # noqa: E731
-    assert eventually(seen, 60)
+    (address,) = site.hosts().values()
+    report = {"host": "db1.lab.test", "protocol": "1", "arch": "x86_64", "kernel": "6.1.0", "os": "Debian 12.11", "tags": "lab"}
+    report |= {"report": "false", "reboot": "False", "packages": "", "repos": "", "sec_updates": "", "bug_updates": ""}
+    told = httpx.post(f"https://{address}/reports/upload/", data=report, headers={"Host": "patches.example.org"}, timeout=30, verify=False)
+    assert told.is_success, told.text[:500]
+    assert eventually(lambda: ask(site, "patches", "/api/host/")["count"] == 1, 60)
+    assert "succeeded" in site.shell(HOST, "journalctl --no-pager -o cat -u patchman-worker@1")
 
 
 def test_nobody_reads_the_others_secrets(site: Site) -> None:
@@ -146,4 +148,4 @@ def test_one_of_them_leaves_and_the_others_stay(site: Site, tmp_path: Path) -> N
     path.write_text(yaml.safe_dump(fewer))
     site.play("-e", f"@{path}", playbook="playbooks/app.yml").succeeded()
     assert site.shell(HOST, "systemctl list-units --all --plain --no-legend 'prefect-*'").strip() == ""
-    assert json.loads(get(site, 8020, "/api/events/"))["results"] == []
+    assert ask(site, "talks", "/api/events/")["results"] == []

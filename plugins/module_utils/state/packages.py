@@ -18,6 +18,9 @@ POLICY = "/usr/sbin/policy-rc.d"
 POLICY_SAVED = "/usr/sbin/policy-rc.d.slipway-saved"
 POLICY_MARK = "slipway.stack.state"
 UPDATED = LIB_DIR + "/apt-updated"
+GONE = ("not-installed", "")
+ABSENT = ("not-installed", "config-files")
+PROVIDED = "provided"
 _ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "NEEDRESTART_SUSPEND": "1",
@@ -43,26 +46,47 @@ def ask(names: list[str]) -> Running | None:
     return Running(["dpkg-query", "-W", "-f", "${Package}\\t${Architecture}\\t${db:Status-Status}\\t${Version}\\n", "--", *names])
 
 
-def answer(asked: Running | None) -> dict[str, tuple[str, str]]:
+def answer(asked: Running | None, names: list[str]) -> dict[str, tuple[str, str]]:
     """name -> (dpkg status such as 'installed', version); packages that dpkg does not know are not in it."""
     known: dict[str, tuple[str, str]] = {}
     for line in asked.output(60).splitlines() if asked else []:
         name, architecture, status, version = line.split("\t")
         known[name] = known[f"{name}:{architecture}"] = (status, version)
-    return known
+    return {**known, **_provided([name for name in names if known.get(name, GONE)[0] in ABSENT])}
+
+
+def _provided(names: list[str]) -> dict[str, tuple[str, str]]:
+    """Of names that are not installed, those that only an installed package provides, with its version.
+
+    A library gets another name when its ABI changes (libmagic1t64), and the one that everybody writes is a virtual package from
+    then on. A name that the lists have as a package is that package, whoever else provides it."""
+    if not names:
+        return {}
+    listed = command(["dpkg-query", "-W", "-f", "${db:Status-Status}\\t${Version}\\t${Provides}\\n"], 60).output
+    found: dict[str, tuple[str, str]] = {}
+    for line in listed.splitlines():
+        status, version, provides = line.split("\t")
+        for name in (entry.split("(")[0].strip() for entry in provides.split(",")):
+            if status == "installed" and name in names:
+                found[name] = (PROVIDED, version)
+    policy = command(["apt-cache", "policy", "--", *found], 60).output if found else ""
+    virtual = re.findall(r"(?m)^(\S+):\n  Installed: \(none\)\n  Candidate: \(none\)$", policy)
+    return {name: entry for name, entry in found.items() if name in virtual}
 
 
 def installed(names: list[str]) -> dict[str, tuple[str, str]]:
-    return answer(ask(names))
+    return answer(ask(names), names)
 
 
 def decide(want: dict[str, Any], known: dict[str, tuple[str, str]]) -> str:
     """Why the package must change; empty when it need not."""
-    status, version = known.get(want["name"], ("not-installed", ""))
+    status, version = known.get(want["name"], GONE)
     if want["state"] == "absent":
-        return "" if status in ("not-installed", "config-files") else "installed, to be removed"
-    if status in ("not-installed", "config-files"):
+        return "" if status in (*ABSENT, PROVIDED) else "installed, to be removed"
+    if status in ABSENT or (status == PROVIDED and want["version"]):
         return "not installed"
+    if status == PROVIDED:
+        return ""
     if status != "installed":
         return "dpkg says " + status
     if want["version"] and want["version"] != version:

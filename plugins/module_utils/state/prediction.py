@@ -57,7 +57,7 @@ class Prediction:
         self._units(asked_units, unproven)
 
     def _packages(self, asked: Running | None) -> None:
-        known = packages.answer(asked)
+        known = packages.answer(asked, [want["name"] for want in self.want["packages"]])
         for want in self.want["packages"]:
             reason = packages.decide(want, known)
             action = "install" if want["state"] == "present" else "remove"

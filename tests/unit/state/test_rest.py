@@ -8,7 +8,12 @@ import pytest
 from ansible_collections.slipway.stack.plugins.module_utils.state import accounts, overlay, packages, secrets, spec, validators
 from ansible_collections.slipway.stack.plugins.module_utils.state.host import Completed, Deadline, StepError
 
-KNOWN = {"nginx": ("installed", "1.0-1"), "old": ("config-files", "0.9"), "half": ("half-configured", "1.0")}
+KNOWN = {
+    "nginx": ("installed", "1.0-1"),
+    "old": ("config-files", "0.9"),
+    "half": ("half-configured", "1.0"),
+    "libold1": ("provided", "1.0-1"),
+}
 
 
 @pytest.mark.parametrize(
@@ -23,10 +28,30 @@ KNOWN = {"nginx": ("installed", "1.0-1"), "old": ("config-files", "0.9"), "half"
         ({"name": "half"}, "dpkg says half-configured"),
         ({"name": "unheard"}, "not installed"),
         ({"name": "unheard", "state": "absent"}, ""),
+        ({"name": "libold1"}, ""),
+        ({"name": "libold1", "version": "1.0-1"}, "not installed"),
+        ({"name": "libold1", "state": "absent"}, ""),
     ],
 )
 def test_packages(want: dict[str, Any], reason: str) -> None:
     assert packages.decide(spec.normalise({"packages": [want]})["packages"][0], KNOWN) == reason
+
+
+def test_a_virtual_package_is_there_when_another_one_provides_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 13 calls libmagic1 libmagic1t64; `nginx` is a package of its own, although nginx-light provides it, too."""
+    listed = "installed\t1:5.46-5\tlibmagic1 (= 1:5.46-5)\ninstalled\t1.26\thttpd, nginx\nconfig-files\t2\tlibgone1 (= 2)\n"
+    policy = "libmagic1:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n"
+    policy += "nginx:\n  Installed: (none)\n  Candidate: 1.26.3-3\n  Version table:\n"
+    said = {"dpkg-query": listed, "apt-cache": policy}
+    asked: list[list[str]] = []
+
+    def command(argv: list[str], _timeout: float) -> Completed:
+        asked.append(argv)
+        return Completed(0, said[argv[0]])
+
+    monkeypatch.setattr(packages, "command", command)
+    assert packages.answer(None, ["libmagic1", "nginx", "libgone1", "unheard"]) == {"libmagic1": ("provided", "1:5.46-5")}
+    assert asked[1] == ["apt-cache", "policy", "--", "libmagic1", "nginx"]
 
 
 HAVE = SimpleNamespace(pw_uid=100, pw_gid=0, pw_gecos="Gecos", pw_dir="/home/x", pw_shell="/bin/sh")
