@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -104,6 +105,7 @@ def _between(applications: Mapping[str, Any], base: str) -> Iterator[Problem]:
                     )
             if domain["process"] is None and not known:
                 yield Problem(f"{place}.domains[{number}]", "given", "domains of an application with a process of type asgi or wsgi")
+    yield from _queue_problems(filled(applications))
     for place, entry in connections_of(applications):
         if entry["to"] in POSTGRES and not entry["database"]:
             yield Problem(f"{place}.database", "missing", "a database of postgres_databases")
@@ -164,6 +166,30 @@ def _process_problems(process: Mapping[str, Any], given: Mapping[str, Any]) -> I
             f"{process['soft_time_limit']}, not below time_limit",
             "fewer seconds than time_limit, so that a task can tidy up",
         )
+
+
+def _queue_problems(applications: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Celery workers of two applications at one queue: each takes the other's tasks too, does not know them and throws them away."""
+    brokers = {
+        (name, variable): str(entry["database"] or "0")
+        for name, application in applications.items()
+        for variable, entry in application["connections"].items()
+        if entry["to"] == "redis_broker"
+    }
+    free = next(str(number) for number in itertools.count(1) if str(number) not in brokers.values())
+    consumers: dict[tuple[str, str], str] = {}
+    for (name, variable), database in brokers.items():
+        queues = {
+            queue: None
+            for process in applications[name]["processes"].values()
+            if process["type"] == "celery"
+            for queue in process["queues"]
+        }
+        shared = [(queue, consumers[database, queue]) for queue in queues if consumers.setdefault((database, queue), name) != name]
+        for queue, other in shared[:1]:
+            given = f"{database!r}, where the workers of {other} take from the queue {queue}, too"
+            allowed = f'a database of its own, such as "{free}", or other queues: a worker throws away the tasks that it does not know'
+            yield Problem(f"applications.{name}.connections.{variable}.database", given, allowed)
 
 
 def _release_problems(place: str, application: Mapping[str, Any]) -> Iterator[Problem]:

@@ -405,6 +405,27 @@ def test_everything_wrong_is_said_at_once() -> None:
     ]
 
 
+def test_workers_of_two_applications_do_not_take_from_one_queue() -> None:
+    def worker(**connection: str) -> dict[str, Any]:
+        process = {"type": "celery", "app": "shop", "queues": ["mail", "celery"]}
+        return shop(connections={"BROKER": {"to": "redis_broker", "user": "shop", **connection}}, processes={"jobs": process})["shop"]
+
+    (problem,) = contract.problems({"shop": worker(), "blog": worker(database="0")}, str(ROOT))
+    assert problem.sentence() == (
+        "applications.blog.connections.BROKER.database is '0', where the workers of shop take from the queue mail, too; "
+        'allowed: a database of its own, such as "1", or other queues: a worker throws away the tasks that it does not know'
+    )
+    other = worker()
+    other["processes"]["jobs"]["queues"] = ["blog"]
+    sender = shop(connections={"BROKER": {"to": "redis_broker", "user": "shop"}})["shop"]
+    cache = worker()
+    cache["connections"]["BROKER"]["to"] = "redis_cache"
+    twice = worker()
+    twice["processes"]["more"] = twice["processes"]["jobs"]
+    for beside in (worker(database="1"), other, sender, cache):
+        assert contract.problems({"shop": twice, "blog": beside}, str(ROOT)) == []
+
+
 def test_secrets_of_an_application_are_not_shown() -> None:
     applications = shop(secrets=["hunter2-hunter2-hunter2"], build={"secrets": "hunter2-hunter2-hunter2"})
     sentences = [problem.sentence() for problem in contract.problems(applications, str(ROOT))]
