@@ -162,7 +162,6 @@ def test_patchman_hands_a_report_to_its_worker(site: Site) -> None:
     told = httpx.post(f"https://{address}/reports/upload/", data=report, headers={"Host": "patches.example.org"}, timeout=30, verify=False)
     assert told.is_success, told.text[:500]
     assert eventually(lambda: ask(site, "patches", "/api/host/")["count"] == 1, 60)
-    assert "succeeded" in site.shell(HOST, "journalctl --no-pager -o cat -u patchman-worker@1")
 
 
 def test_nobody_reads_the_others_secrets(site: Site) -> None:
