@@ -86,6 +86,10 @@ MOVED = {
     "celery_workers_beat_scheduler": "applications.NAME.processes.beat: {type: celery_beat, app: ..., scheduler: ...}",
     "monitoring_api_metrics": "applications.NAME.health.metrics: empty for an application without metrics",
     "monitoring_api_metrics_path": "applications.NAME.health.metrics",
+    "nginx_server_names": "applications.NAME.domains: [{names: [...]}]",
+    "nginx_upstreams": "nothing: the instances of applications.NAME.domains[].process, by default the first that answers requests",
+    "nginx_tls_certificate": "applications.NAME.domains: [{names: [...], tls_certificate: ...}]",
+    "nginx_tls_key": "applications.NAME.domains: [{names: [...], tls_key: ...}]",
 }
 """What was one application in an inventory, with what to write in its place."""
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Kinds of values, for what a type cannot say: each function takes a value and returns what is wrong, or an empty text.
 
-`roles/<role>/meta/checks.yml` names them: `nginx_server_names[]: {kind: host_name}`. Further keys there are the function's
+`roles/<role>/meta/checks.yml` names them: `nginx_sites[].redirects[]: {kind: host_name}`. Further keys there are the function's
 keyword arguments. The text that comes back says what is allowed; a text that begins with "is" says what the value is instead.
 """
 

@@ -84,9 +84,6 @@ def test_a_name_belongs_to_one_site() -> None:
     assert told({}, {"server_names": ["b.example"]})[0].endswith("allowed: each name once; twice: shop")
 
 
-def test_one_way_of_describing_a_site() -> None:
-    assert told({}, nginx_server_names=["old.example"])[0].startswith("nginx_server_names is ['old.example'], beside nginx_sites")
-    assert told(nginx_tls_mode="self_signed")[:2] == [
-        "nginx_server_names is []; allowed: the site's names, such as [api.example.com], or domains of an application",
-        "nginx_upstreams is []; allowed: the api instances, such as [10.0.0.5:8000]; the wiring derives them from the group api",
-    ]
+def test_without_a_site_there_is_nothing_to_serve() -> None:
+    (said,) = told()
+    assert said.startswith("nginx_sites is []; allowed: an entry; the wiring makes one of each entry of applications.NAME.domains")

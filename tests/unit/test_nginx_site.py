@@ -14,9 +14,8 @@ ROLE = Path(__file__).resolve().parents[2] / "roles/nginx"
 
 def complete(templar: Templar) -> list[dict[str, Any]]:
     """What the role makes of its inputs, as its vars/main.yml does."""
-    defaults, only = (templar.template(templar.available_variables[name]) for name in ("__nginx_site_defaults", "__nginx_only_site"))
-    flower = templar.available_variables["nginx_flower_upstream"]
-    return sites.complete(templar.available_variables["nginx_sites"] or only, defaults, flower)
+    known = templar.available_variables
+    return sites.complete(known["nginx_sites"], templar.template(known["__nginx_site_defaults"]), known["nginx_flower_upstream"])
 
 
 def lines(name: str, **inputs: Any) -> list[str]:
@@ -24,8 +23,9 @@ def lines(name: str, **inputs: Any) -> list[str]:
     loader = DataLoader()
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     own = loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True)
-    here = {"ansible_managed": "managed", "nginx_server_names": ["api.example.com"], "nginx_upstreams": ["192.0.2.1:8000"]}
-    known = {**defaults, **own, "__nginx_http2_directive": True, **here, **inputs}
+    site = {"name": "site", "server_names": ["api.example.com"], "upstreams": ["192.0.2.1:8000"]}
+    here = {"ansible_managed": "managed", "nginx_sites": [site], "__nginx_http2_directive": True}
+    known = {**defaults, **own, **here, **inputs}
     made = complete(Templar(loader, known))
     templar = Templar(loader, {**known, "__nginx_sites": made, "site": made[0]})
     template = trust_as_template((ROLE / f"templates/etc/nginx/{name}.j2").read_text())

@@ -143,8 +143,6 @@ def test_brought_certificates_are_served_undeclared_sites_go_and_a_wrong_key_is_
 def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, converge: Converge) -> None:
     before = configurations(hosts)
     nonsense: dict[str, Any] = {
-        "nginx_server_names": ["shop.example; return 200"],
-        "nginx_upstreams": [],
         "nginx_flower_upstream": "10.0.0.5",
         "nginx_tls_mode": "files",
         "nginx_trusted_proxies": ["everybody"],
@@ -154,13 +152,14 @@ def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, c
         "nginx_rate_limit_burst": -1,
         "nginx_status_port": 443,
     }
-    done = converge(nginx_sites=[], **nonsense)
+    done = converge(nginx_sites=[{"name": "shop", "server_names": ["shop.example; return 200"]}], **nonsense)
     assert done.failed == set(hosts)
     for variable, value in nonsense.items():
         shown = value[0] if isinstance(value, list) and value else value
         assert done.missing(variable) == []
         assert isinstance(shown, (list, dict)) or variable == "nginx_tls_mode" or done.missing(str(shown)) == []
-    assert done.missing("nginx_tls_certificate is empty; allowed: the contents of a PEM file") == []
+    assert done.missing("nginx_sites[0].server_names[0]", "shop.example; return 200") == []
+    assert done.missing("nginx_sites[0].tls_certificate is empty; allowed: the contents of a PEM file") == []
     assert configurations(hosts) == before
 
 
@@ -171,9 +170,9 @@ def test_unknown_choice_is_refused(hosts: Hosts, converge: Converge) -> None:
 
 
 def test_a_check_run_of_other_names_is_exact(hosts: Hosts, converge: Converge) -> None:
-    """One site, described without nginx_sites. The pair for its names is not there yet, and a candidate that names it can be judged."""
+    """The pair for its names is not there yet, and a candidate that names it can be judged."""
     before = configurations(hosts)
-    done = converge("--check", nginx_sites=[], nginx_server_names=["renamed.example"], nginx_upstreams=["127.0.0.1:9001"])
+    done = converge("--check", nginx_sites=[{"name": "renamed", "server_names": ["renamed.example"], "upstreams": ["127.0.0.1:9001"]}])
     assert (done.code, done.failed) == (0, set()), done.output
     assert done.changed == set(hosts)
     assert configurations(hosts) == before

@@ -98,7 +98,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("backup_directory", "/var", "backup_directory is '/var'; allowed: a folder of its own"),
     ("backup_schedule", "0 2 * * *", "backup_schedule is '0 2 * * *'; allowed: systemd's calendar form"),
     ("nginx_client_max_body_size", "10MB", "nginx_client_max_body_size is '10MB'; allowed: a number with k, m or g"),
-    ("nginx_server_names", None, "nginx_server_names is empty (null); allowed: a list of texts (remove the line for the default)"),
+    ("nginx_internal_paths", None, "nginx_internal_paths is empty (null); allowed: a list of texts (remove the line for the default)"),
     ("monitoring_alert_error_ratio", 5, "monitoring_alert_error_ratio is 5; allowed: a part of 1"),
     ("hardening_sysctl", {"net.ipv4.ip_forward": True}, "hardening_sysctl['net.ipv4.ip_forward'] is true; allowed: a number"),
     ("firewall_admin_sources", ["198.51.100.0/33"], "firewall_admin_sources[0] is '198.51.100.0/33'; allowed: an address or a network"),
@@ -194,10 +194,8 @@ def test_what_an_application_names_is_there(old: str, new: str, sentence: str, f
 
 def test_a_mistake_that_nginx_finds_in_a_domain_is_told_of_the_domain(folder: Path, validate: Validate) -> None:
     main = folder / "group_vars/all/main.yml"
-    text = main.read_text().replace("nginx_server_names: [api.example.org]", "")
-    domains = "    domains:\n      - names: [api.example.org, api.example.org]\n        client_max_body_size: 10MB\n"
-    domains += "        tls_mode: self_signed\n"
-    main.write_text(re.sub(r"(?m)^    processes: ", domains + "    processes: ", re.sub(r"(?m)^nginx_tls_.*\n", "", text)))
+    text = main.read_text().replace("names: [api.example.org]", "names: [api.example.org, api.example.org]")
+    main.write_text(re.sub(r"(?m)^        tls_key: .*$", "\\g<0>\n        client_max_body_size: 10MB", text))
     line = next(number for number, said in enumerate(main.read_text().splitlines(), 1) if "client_max_body_size" in said)
     told = validate(folder)
     assert [said.partition(" (")[0] for said in told if "client_max" in said] == [
@@ -209,14 +207,28 @@ def test_a_mistake_that_nginx_finds_in_a_domain_is_told_of_the_domain(folder: Pa
 
 
 def test_an_inventory_of_an_earlier_version_is_told_what_to_write(folder: Path, validate: Validate) -> None:
-    change(folder, {"api_instances": 2, "celery_workers_queues": [{"name": "default"}], "api_database_pool_size": 5})
+    edge = {"nginx_server_names": ["api.example.org"], "nginx_upstreams": ["192.0.2.1:8000"]}
+    edge |= {"nginx_tls_certificate": "x", "nginx_tls_key": SECRET}
+    change(folder, {"api_instances": 2, "celery_workers_queues": [{"name": "default"}], "api_database_pool_size": 5, **edge})
     told = validate(folder)
-    assert [line.partition(" [")[0] for line in told] == [
+    lines = (folder / "group_vars/all/main.yml").read_text().splitlines()
+    for line in told:
+        number = next(number for number, said in enumerate(lines, 1) if said.startswith(f"{line.split()[0]}:"))
+        assert f"[inventory/group_vars/all/main.yml:{number}]" in line
+    assert SECRET not in "".join(told)
+    assert [line.partition(" [inventory")[0] for line in told] == [
         "api_instances is a name of an earlier version; allowed: applications.NAME.processes.web.instances (docs/applications.md)",
         "celery_workers_queues is a name of an earlier version; allowed: a process of type celery for each entry:"
         " applications.NAME.processes.WORKER: {type: celery, app: ...} (docs/applications.md)",
         "api_database_pool_size is a name of an earlier version; allowed: applications.NAME.connections.DATABASE_URL.pool.size, with"
         " size_variable for the application (docs/applications.md)",
+        "nginx_server_names is a name of an earlier version; allowed: applications.NAME.domains: [{names: [...]}] (docs/applications.md)",
+        "nginx_upstreams is a name of an earlier version; allowed: nothing: the instances of applications.NAME.domains[].process, by"
+        " default the first that answers requests (docs/applications.md)",
+        "nginx_tls_certificate is a name of an earlier version; allowed:"
+        " applications.NAME.domains: [{names: [...], tls_certificate: ...}] (docs/applications.md)",
+        "nginx_tls_key is a name of an earlier version; allowed: applications.NAME.domains: [{names: [...], tls_key: ...}]"
+        " (docs/applications.md)",
     ]
 
 
