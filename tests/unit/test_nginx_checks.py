@@ -84,6 +84,17 @@ def test_a_name_belongs_to_one_site() -> None:
     assert told({}, {"server_names": ["b.example"]})[0].endswith("allowed: each name once; twice: shop")
 
 
+def test_who_sends_the_proxy_protocol_is_named() -> None:
+    assert told({}, nginx_proxy_protocol=True, nginx_trusted_proxies=["192.0.2.0/24"]) == []
+    told_of = told({}, nginx_proxy_protocol=True, nginx_listen_addresses=["127.0.0.1"])
+    assert told_of == [
+        "nginx_trusted_proxies is [], beside nginx_proxy_protocol; allowed: the networks of the load balancers that send the PROXY"
+        " protocol; anybody else's is not believed",
+        "nginx_listen_addresses[0] is '127.0.0.1', beside nginx_proxy_protocol; allowed: addresses that the load balancer reaches; at"
+        " 127.0.0.1 the host asks itself, without the PROXY protocol",
+    ]
+
+
 def test_without_a_site_there_is_nothing_to_serve() -> None:
     (said,) = told()
     assert said.startswith("nginx_sites is []; allowed: an entry; the wiring makes one of each entry of applications.NAME.domains")

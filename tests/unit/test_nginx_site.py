@@ -57,6 +57,27 @@ def test_only_trusted_proxies_name_the_client() -> None:
     ]
 
 
+def test_the_proxy_protocol_names_the_client_and_no_header_does() -> None:
+    told = {"nginx_proxy_protocol": True, "nginx_trusted_proxies": ["10.0.0.0/8"]}
+    said = lines("conf.d/10-limits.conf", **told)
+    assert [line for line in said if "real_ip" in line] == [
+        "set_real_ip_from 10.0.0.0/8;",
+        "real_ip_header proxy_protocol;",
+        "real_ip_recursive on;",
+    ]
+    assert [line for line in said if "x_forwarded_proto" in line] == []
+    for name, more in (("conf.d/30-unknown-names.conf", " default_server"), ("conf.d/50-site.conf", "")):
+        assert [line for line in lines(name, **told) if line.startswith("listen")] == [
+            f"listen *:80 proxy_protocol{more};",
+            f"listen [::]:80 proxy_protocol{more};",
+            f"listen 127.0.0.1:80{more};",
+            f"listen *:443 ssl proxy_protocol{more};",
+            f"listen [::]:443 ssl proxy_protocol{more};",
+            f"listen 127.0.0.1:443 ssl{more};",
+        ]
+    assert lines("conf.d/50-site.conf", **told).count("proxy_pass http://site;") == 1  # not over plain HTTP
+
+
 def test_what_a_client_says_about_itself_is_replaced() -> None:
     told = [line for line in lines("snippets/proxy.conf") if line.startswith("proxy_set_header")]
     assert "proxy_set_header X-Forwarded-For $remote_addr;" in told

@@ -1,5 +1,6 @@
 """What nginx promises when its variables change: each run is played once, on all hosts, and looked at on each."""
 
+import json
 import shlex
 import subprocess
 import time
@@ -69,6 +70,55 @@ def test_changed_values_reach_the_running_process(hosts: Hosts, converge: Conver
         assert ask(host, f"http://{INTERNAL}/health", name="balancer.example", client=proxy).status == 200
         assert ask(host, f"http://{INTERNAL}/health", name="balancer.example", client=stranger).status == 421
     assert processes(hosts) == before
+
+
+BALANCED = """
+import json, socket, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+def ask(source, said, port, path, more=""):
+    connection = socket.create_connection(("127.0.0.9", port), 10, (source, 0))
+    connection.sendall(said.encode())
+    try:
+        if port == 443:
+            connection = context.wrap_socket(connection, server_hostname="shop.example")
+        connection.sendall(f"GET {path} HTTP/1.1\\r\\nHost: shop.example\\r\\n{more}Connection: close\\r\\n\\r\\n".encode())
+        head, _, body = connection.makefile("rb").read().decode().partition("\\r\\n\\r\\n")
+        return [head.split()[1], body] if head else ["refused", ""]
+    except OSError:
+        return ["refused", ""]
+print(json.dumps([ask(*arguments) for arguments in json.loads(sys.argv[1])]))
+"""
+
+
+def test_a_balancer_that_passes_connections_on_names_the_client(hosts: Hosts, converge: Converge) -> None:
+    """By the PROXY protocol, on both ports; what is not from a trusted network names nobody, and what does not speak it is turned away."""
+    done = converge(nginx_proxy_protocol=True, nginx_trusted_proxies=["127.8.0.1/32"])
+    assert done.code == 0, done.output
+    proxy, stranger, client = "127.8.0.1", "127.8.0.2", "203.0.113.77"
+    said, unknown = f"PROXY TCP4 {client} 192.0.2.1 4711 443\r\n", "PROXY UNKNOWN\r\n"
+    spoofed = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\n"
+    asked = [
+        (proxy, said, 443, "/seen", spoofed), (stranger, said, 443, "/seen", spoofed), (proxy, said, 443, "/metrics"),
+        (proxy, said, 80, "/seen", spoofed), (proxy, unknown, 80, "/health"), (proxy, unknown, 443, "/seen"),
+        (proxy, "", 443, "/seen"), (proxy, "", 80, "/seen"), *[(proxy, said, 443, "/seen")] * 12,
+        (proxy, said.replace("77", "78"), 443, "/seen"),
+    ]  # fmt: skip
+    for host in hosts.values():
+        answers = json.loads(host.check_output(f"python3 -c {shlex.quote(BALANCED)} {shlex.quote(json.dumps(asked))}"))
+        known, unbelieved, *others = answers[:6]
+        for (status, body), address in ((known, client), (unbelieved, stranger), (others[3], proxy)):
+            told = {name.lower(): value for name, value in json.loads(body)["headers"].items()}
+            seen_as = [told[f"x-{name}"] for name in ("forwarded-for", "real-ip", "forwarded-proto", "forwarded-port")]
+            assert (status, seen_as) == ("200", [address, address, "https", "443"])
+        assert [status for status, _ in others] == ["404", "308", "308", "200"]
+        # Without it: no TLS begins, and plain HTTP is closed or called a bad request.
+        assert (answers[6][0], answers[7][0]) in (("refused", "refused"), ("refused", "400"))
+        # The client has used up its own limit, not that of all who come through the balancer.
+        assert (answers[19][0], answers[20][0]) == ("429", "200")
+        assert all_answer({"": host})  # the host itself, at 127.0.0.1
+        logged = host.check_output(f'grep --fixed-strings \'"client":"{client}"\' /var/log/nginx/access.log | tail -n 1')
+        assert json.loads(logged)["status"] == "429"
 
 
 def test_broken_configuration_is_put_back(hosts: Hosts, converge: Converge) -> None:
@@ -144,7 +194,6 @@ def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, c
     before = configurations(hosts)
     nonsense: dict[str, Any] = {
         "nginx_flower_upstream": "10.0.0.5",
-        "nginx_tls_mode": "files",
         "nginx_trusted_proxies": ["everybody"],
         "nginx_internal_paths": ["metrics"],
         "nginx_security_headers": {"X-Test": 'a" always; #'},
@@ -152,12 +201,12 @@ def test_nonsense_is_refused_all_at_once_before_anything_changes(hosts: Hosts, c
         "nginx_rate_limit_burst": -1,
         "nginx_status_port": 443,
     }
-    done = converge(nginx_sites=[{"name": "shop", "server_names": ["shop.example; return 200"]}], **nonsense)
+    done = converge(nginx_sites=[{"name": "shop", "server_names": ["shop.example; return 200"]}], nginx_tls_mode="files", **nonsense)
     assert done.failed == set(hosts)
     for variable, value in nonsense.items():
         shown = value[0] if isinstance(value, list) and value else value
         assert done.missing(variable) == []
-        assert isinstance(shown, (list, dict)) or variable == "nginx_tls_mode" or done.missing(str(shown)) == []
+        assert isinstance(shown, (list, dict)) or done.missing(str(shown)) == []
     assert done.missing("nginx_sites[0].server_names[0]", "shop.example; return 200") == []
     assert done.missing("nginx_sites[0].tls_certificate is empty; allowed: the contents of a PEM file") == []
     assert configurations(hosts) == before
