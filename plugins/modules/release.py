@@ -17,8 +17,8 @@ description:
   - The file C(release.json) is written last. A folder without it is a build that was killed; the next run removes it.
   - Directories and git repositories are read on the controller and sent as one archive. Hosts need neither git nor a deploy key.
   - Files of a release belong to root and only root can write them.
-  - Package indexes and certificate authorities are those of the host (C(PIP_*), C(UV_*), C(SSL_CERT_FILE) and proxies in
-    C(/etc/environment); C(/etc/pip.conf), for uv as well). Without such a setting the system's certificate bundle is used.
+  - Package indexes and certificate authorities are those of the host (C(PIP_*), C(UV_*), C(npm_config_*), C(SSL_CERT_FILE) and
+    proxies in C(/etc/environment); C(/etc/pip.conf), for uv as well). Without such a setting the system's certificate bundle is used.
   - A migration runs at most once per release and command, as O(user), with the new code, before anything is live.
   - Submodules and LFS files of git repositories are not fetched.
 options:

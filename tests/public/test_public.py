@@ -147,7 +147,12 @@ def test_pretalx_reads_its_database_and_runs_by_the_clock(site: Site) -> None:
     assert ask(site, "talks", "/api/events/") == []
     site.shell(HOST, "systemctl start pretalx-periodic.service")
     assert site.shell(HOST, "systemctl show --property=Result --value pretalx-periodic.service").strip() == "success"
-    assert int(site.shell(HOST, "ls /opt/pretalx/current/source/static | wc -l")) > 3
+
+
+def test_pretalx_has_what_npm_built_and_collectstatic_found(site: Site) -> None:
+    (address,) = site.hosts().values()
+    for path in ("/static/pretalx-manifest.json", "/static/common/img/icons/favicon.ico"):
+        assert request(f"https://{address}{path}", "talks.example.org").status_code == 200, path
 
 
 def test_prefect_keeps_a_flow(site: Site) -> None:

@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.slipway.stack.plugins.module_utils.state import secrets
 
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_TAKEN = re.compile(r"^(PIP_\w+|UV_\w+|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy)$")
+_TAKEN = re.compile(
+    r"^(PIP_\w+|UV_\w+|(npm_config|NPM_CONFIG)_\w+|SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS"
+    r"|(HTTP|HTTPS|ALL|NO)_PROXY|(http|https|all|no)_proxy)$"
+)
 # uv does not read pip's configuration; a machine that has only that shall be understood all the same.
 _PIP_TO_UV = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
@@ -22,13 +25,13 @@ _PIP_TO_UV = {
 
 
 def index_environment(process: Mapping[str, str], etc_environment: str, pip_conf: str, system_bundle: str) -> dict[str, str]:
-    """Environment of pip and uv, from the strongest: this process, /etc/environment, pip.conf, the system's bundle."""
+    """Environment of pip, uv and npm, from the strongest: this process, /etc/environment, pip.conf, the system's bundle."""
     found = _pip_settings(pip_conf)
     found.update({key: value for key, value in _assignments(etc_environment).items() if _TAKEN.match(key)})
     found.update({key: value for key, value in process.items() if _TAKEN.match(key)})
     if system_bundle:
-        # pip and uv bring their own list; a server trusts what its administrator put into the system's.
-        for key in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        # pip, uv and npm bring their own list; a server trusts what its administrator put into the system's.
+        for key in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"):
             found.setdefault(key, found.get("SSL_CERT_FILE") or found.get("PIP_CERT") or system_bundle)
     for pip_name, uv_name in _PIP_TO_UV.items():
         if pip_name in found:

@@ -170,7 +170,7 @@ def test_pretalx_a_secret_in_a_file_and_static_files_of_the_release() -> None:
     (pretalx,) = on_host(read("pretalx"))
     (settings,) = pretalx["files"]
     assert settings["secret"] is True
-    assert pretalx["build"]["commands"] == ["python -m pretalx collectstatic --noinput"]
+    assert pretalx["build"]["commands"] == ["sh -c 'PRETALX_FILESYSTEM_STATIC=$PWD/static python -m pretalx rebuild --silent'"]
     assert pretalx["environment"]["PRETALX_DB_NAME"] == "pretalx"
     assert pretalx["secrets"]["PRETALX_DB_PASS"] == "pw/pretalx"
     assert '"gunicorn" "pretalx.wsgi:application" "--bind=127.0.0.1:%i" "--workers=2"' in pretalx["processes"][0]["command"].replace(

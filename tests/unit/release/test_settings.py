@@ -9,8 +9,10 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 @pytest.mark.parametrize(
     ("process", "etc_environment", "pip_conf", "expected"),
     [
-        ({}, "", "", {"PIP_CERT": BUNDLE, "SSL_CERT_FILE": BUNDLE}),
-        ({"SSL_CERT_FILE": "/own.pem"}, "", "", {"PIP_CERT": "/own.pem", "REQUESTS_CA_BUNDLE": "/own.pem"}),
+        ({}, "", "", {"PIP_CERT": BUNDLE, "SSL_CERT_FILE": BUNDLE, "NODE_EXTRA_CA_CERTS": BUNDLE}),
+        ({"SSL_CERT_FILE": "/own.pem"}, "", "",
+         {"PIP_CERT": "/own.pem", "REQUESTS_CA_BUNDLE": "/own.pem", "NODE_EXTRA_CA_CERTS": "/own.pem"}),
+        ({}, "npm_config_registry=https://mirror/npm\n", "", {"npm_config_registry": "https://mirror/npm"}),
         ({}, 'PIP_INDEX_URL="https://mirror/simple"\n# UV_X=1\n', "", {"PIP_INDEX_URL": "https://mirror/simple", "UV_DEFAULT_INDEX": "https://mirror/simple"}),
         ({}, "export HTTPS_PROXY=http://proxy:3128\nLANG=C\n", "", {"HTTPS_PROXY": "http://proxy:3128"}),
         ({}, "", "[global]\nindex-url = https://mirror/simple\nextra-index-url = https://a\n  https://b\n",
