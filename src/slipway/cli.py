@@ -191,10 +191,12 @@ def _enter(call: Callable[[lab.LabHost, Sequence[str]], list[str]], found: lab.L
 
 def _init(chosen: argparse.Namespace) -> None:
     answers = init.ask(vars(chosen), input if sys.stdin.isatty() else None)
+    address = answers.address
     for line in init.write(chosen.folder, answers):
         print(f"  {line}")
     print(
         f"{chosen.folder} is written, its secrets too (group_vars/all/secrets.yml, yours alone). Look at group_vars/all/main.yml, then:\n"
+        f"  ssh-keyscan {address} >> ~/.ssh/known_hosts    # once; compare it with what the provider's console shows\n"
         f"  ansible-playbook playbooks/bootstrap.yml -i {chosen.folder}    # once, as root by key (or --ask-pass)\n"
         f"  ansible-playbook site.yml -i {chosen.folder}"
     )

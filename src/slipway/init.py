@@ -126,6 +126,12 @@ def write(folder: Path, answers: Answers) -> list[str]:
         )
     if "web" in entry["processes"]:
         entry["domains"] = [{"names": [answers.domain], "tls_mode": "acme" if is_public(answers.domain) else "self_signed"}]
+        if found.django:
+            # ALLOWED_HOSTS: an instance that is asked by its address answers 400.
+            entry["health"]["host"] = answers.domain
+            entry["environment"] |= dict.fromkeys(proposal.allowed_hosts(found), answers.domain)
+        if "STATIC_ROOT" in entry["environment"]:
+            entry["domains"][0]["paths"] = [{"path": "/static/", "static": entry["environment"]["STATIC_ROOT"]}]
     (folder / "group_vars/all").mkdir(parents=True)
     (folder / "hosts.yml").write_text(_hosts(answers, entry["processes"]))
     (folder / "group_vars/all/main.yml").write_text(_variables(answers, entry))
@@ -144,11 +150,7 @@ def _words(process: Mapping[str, Any]) -> str:
 def _notes(found: proposal.Found, entry: Mapping[str, Any]) -> list[str]:
     notes = [f"connections: {', '.join(entry.get('connections', {})) or 'none'}", f"health: {entry['health']['ready']}"]
     notes.append(f"migration: {' '.join(entry['migrate']['command'])}" if "migrate" in entry else "migration: none found")
-    if not found.lock:
-        notes.append("no lock file: pin the dependencies (uv lock), or every build takes the newest")
-    if entry["processes"].get("web", {}).get("type") == "wsgi" and "gunicorn" not in found.packages:
-        notes.append("gunicorn is no dependency: add it, or name it in source.additional")
-    return notes
+    return [*notes, *(f"to do: {doubt}" for doubt in proposal.doubts(found, dict(entry)))]
 
 
 def _hosts(answers: Answers, processes: Mapping[str, Any]) -> str:

@@ -18,6 +18,20 @@ import pathspec
 ASGI = {"FastAPI", "Starlette", "Litestar", "Quart", "BlackSheep", "Sanic"}
 WSGI = {"Flask", "Bottle", "Falcon"}
 SKIPPED = ["tests/", "test/", "docs/", ".venv/", "venv/", "node_modules/", "build/", "dist/", "migrations/versions/"]
+# Drivers of PostgreSQL, and what needs one.
+DRIVERS = {"asyncpg", "psycopg", "psycopg2", "psycopg2-binary", "pg8000"}
+DATABASES = {*DRIVERS, "sqlalchemy", "django", "sqlmodel", "tortoise-orm", "peewee"}
+# How the variables end that carry the parts of an address, and how they begin.
+PARTS = {
+    "host": ("HOST", "SERVER", "HOSTNAME"),
+    "port": ("PORT",),
+    "user": ("USER", "USERNAME"),
+    "password": ("PASSWORD", "PASS"),
+    "database": ("NAME", "DB", "DATABASE", "DBNAME"),
+}
+PREFIXES = ("DB_", "DATABASE_", "POSTGRES_", "POSTGRESQL_", "PG", "SQL_", "DJANGO_DB_")
+GUNICORN = "gunicorn==23.0.0"
+STATIC = "/opt/{name}/current/source/static"
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
 # Where the health of an application is asked, the one that says most first.
 READY = ("/health/ready", "/ready", "/readyz", "/readiness", "/healthz", "/health", "/api/v1/health", "/api/health")
@@ -75,6 +89,10 @@ def _module(root: Path, path: Path) -> str:
 
 def _read_module(found: Found, module: str, tree: ast.Module) -> None:
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(_name(base).endswith("Settings") for base in node.bases):
+            # pydantic reads each field from the variable of its name.
+            fields = (part.target for part in node.body if isinstance(part, ast.AnnAssign))
+            found.variables |= {field.id.upper() for field in fields if isinstance(field, ast.Name)}
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if node.value.startswith("/") and len(node.value) < 60:
                 found.texts.add(node.value)
@@ -138,15 +156,26 @@ def _packages(root: Path) -> set[str]:
 def application(found: Found, name: str, source: dict[str, Any]) -> dict[str, Any]:
     """The entry of `applications`, with the connections and processes that the source asks for."""
     entry: dict[str, Any] = {"source": source}
+    processes = _processes(found)
+    if processes.get("web", {}).get("type") == "wsgi" and "gunicorn" not in found.packages:
+        entry["source"] = {**source, "additional": [GUNICORN]}
     if found.django and "django" in found.packages:
-        entry["build"] = {"environment": {"SECRET_KEY": "only-for-the-build"}, "commands": ["python manage.py collectstatic --noinput"]}
+        keys = _secret_keys(found) or ["SECRET_KEY"]
+        entry["build"] = {
+            "environment": dict.fromkeys(keys, "only-for-the-build"),
+            "commands": ["python manage.py collectstatic --noinput"],
+        }
+        if "STATIC_ROOT" in found.variables:
+            entry["build"]["environment"]["STATIC_ROOT"] = "static"
     connections = _connections(found, name)
     if connections:
         entry["connections"] = connections
     entry["environment"] = {"ENVIRONMENT": "production"}
     if found.django:
         entry["environment"] = {"DJANGO_SETTINGS_MODULE": f"{found.django}.settings"}
-    secrets = sorted(variable for variable in found.variables if re.search(r"(SECRET|JWT|ENCRYPTION)_?KEY$", variable))
+        if "STATIC_ROOT" in found.variables:
+            entry["environment"]["STATIC_ROOT"] = STATIC.format(name=name)
+    secrets = _secret_keys(found)
     if secrets:
         entry["secrets"] = {variable: f"{{{{ secret_{name.replace('-', '_')}_{variable.lower()} }}}}" for variable in secrets}
     if not found.secret_files:
@@ -156,8 +185,38 @@ def application(found: Found, name: str, source: dict[str, Any]) -> dict[str, An
         entry["migrate"] = migrate
     ready, live = _path(found, READY), _path(found, LIVE)
     entry["health"] = {"live": live, "ready": ready, **({"metrics": "/metrics"} if "/metrics" in found.texts else {})}
-    entry["processes"] = _processes(found)
+    entry["processes"] = processes
     return entry
+
+
+def _secret_keys(found: Found) -> list[str]:
+    return sorted(variable for variable in found.variables if re.search(r"(SECRET|JWT|ENCRYPTION)_?KEY$", variable))
+
+
+def doubts(found: Found, entry: dict[str, Any]) -> list[str]:
+    """What the source does not answer, each with what to do about it."""
+    told = []
+    if not found.lock:
+        told.append("no lock file: pin the dependencies (uv lock), or every build takes the newest")
+    if found.packages & DATABASES and not found.packages & DRIVERS:
+        told.append("no driver of PostgreSQL is a dependency: add psycopg[binary], or name it in source.additional with its version")
+    # Celery reads this one itself; Django's settings decide for it.
+    known = found.variables | (set() if found.django else {"CELERY_BROKER_URL"})
+    unread = [variable for variable, given in entry.get("connections", {}).items() if "parts" not in given and variable not in known]
+    if unread:
+        told.append(f"nothing in the source reads {', '.join(unread)}: take the names that it reads, or its settings have to read these")
+    if "web" in entry["processes"] and entry["health"]["ready"] == "/":
+        told.append("no path of health was found: / has to answer 2xx, and a redirect is none; or write another into health")
+    if found.django and not allowed_hosts(found):
+        told.append("ALLOWED_HOSTS is not read from the environment: the settings have to name the site's name")
+    if found.django and not found.variables & {"STATIC_ROOT"} and "whitenoise" not in found.packages:
+        told.append("STATIC_ROOT is not read from the environment: nginx serves no static files until it is (docs/processes/django.md)")
+    return told
+
+
+def allowed_hosts(found: Found) -> list[str]:
+    """The variables that say to which names a Django site answers."""
+    return sorted(variable for variable in found.variables if variable.endswith("ALLOWED_HOSTS"))
 
 
 def _path(found: Found, known: tuple[str, ...]) -> str:
@@ -167,13 +226,16 @@ def _path(found: Found, known: tuple[str, ...]) -> str:
 def _connections(found: Found, name: str) -> dict[str, Any]:
     """By the variables that the source reads; the usual names where it reads none of them."""
     wanted: dict[str, Any] = {}
-    sql = {"sqlalchemy", "asyncpg", "psycopg", "psycopg2", "psycopg2-binary", "django", "sqlmodel", "tortoise-orm", "peewee"}
-    if found.packages & sql or "DATABASE_URL" in found.variables:
-        entry = {"to": "pgbouncer", "user": f"{name}_app", "database": name}
+    if found.packages & DATABASES or "DATABASE_URL" in found.variables:
+        entry: dict[str, Any] = {"to": "pgbouncer", "user": f"{name}_app", "database": name}
         driver = "asyncpg" if "asyncpg" in found.packages else "psycopg" if "psycopg" in found.packages else ""
-        if driver and found.packages & {"sqlalchemy", "sqlmodel"}:
-            entry["scheme"] = f"postgresql+{driver}"
-        wanted["DATABASE_URL"] = entry
+        parts = _parts(found)
+        if parts and "DATABASE_URL" not in found.variables:
+            wanted["DATABASE"] = {**entry, "parts": parts}
+        else:
+            if driver and found.packages & {"sqlalchemy", "sqlmodel"}:
+                entry["scheme"] = f"postgresql+{driver}"
+            wanted["DATABASE_URL"] = entry
     for variable in sorted(found.variables):
         if re.fullmatch(r"\w*(BROKER|CELERY_RESULT_BACKEND|RESULT_BACKEND)\w*(_URL)?", variable) and variable.endswith(("URL", "BACKEND")):
             wanted[variable] = {"to": "redis_broker", "user": name}
@@ -182,6 +244,17 @@ def _connections(found: Found, name: str) -> dict[str, Any]:
     if found.celery and not any(entry["to"] == "redis_broker" for entry in wanted.values()):
         wanted["CELERY_BROKER_URL"] = {"to": "redis_broker", "user": name}
     return wanted
+
+
+def _parts(found: Found) -> dict[str, str]:
+    """The variables that carry host, user and password of the database; empty when the source does not read all three."""
+    for prefix in PREFIXES:
+        parts = {
+            part: next((prefix + ending for ending in endings if prefix + ending in found.variables), "") for part, endings in PARTS.items()
+        }
+        if parts["host"] and parts["user"] and parts["password"]:
+            return {part: variable for part, variable in parts.items() if variable}
+    return {}
 
 
 def _migration(found: Found, name: str) -> dict[str, Any]:
@@ -196,7 +269,10 @@ def _migration(found: Found, name: str) -> dict[str, Any]:
         (known for known in ("DATABASE_ADMIN_URL", "MIGRATION_DATABASE_URL", "ALEMBIC_DATABASE_URL") if known in found.variables),
         "DATABASE_URL",
     )
-    owner = {**_connections(found, name).get("DATABASE_URL", {"database": name}), "to": "postgres", "user": f"{name}_owner"}
+    connections = _connections(found, name)
+    if "DATABASE" in connections:
+        variable = "DATABASE"
+    owner = {**connections.get(variable, connections.get("DATABASE_URL", {"database": name})), "to": "postgres", "user": f"{name}_owner"}
     migrate: dict[str, Any] = {"command": command, "connections": {variable: owner}}
     if found.django:
         migrate["check"] = ["python", "manage.py", "migrate", "--check"]

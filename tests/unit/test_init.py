@@ -72,6 +72,65 @@ def test_django(tmp_path: Path) -> None:
     assert "scheme" not in found["connections"]["DATABASE_URL"]
 
 
+DJANGO = {
+    "manage": "import django\n",
+    "shop__wsgi": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+}
+
+
+def test_a_django_site_that_reads_its_settings_needs_nothing_more(tmp_path: Path, key: str) -> None:
+    settings = "import os\n" + "".join(
+        f'{name} = os.environ["{name}"]\n'
+        for name in ("DJANGO_SECRET_KEY", "DJANGO_ALLOWED_HOSTS", "STATIC_ROOT", "DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME")
+    )
+    urls = 'urls = ["/healthz"]\n'
+    source = tree(
+        tmp_path / "shop", **DJANGO, shop__settings=settings, shop__urls=urls, **{"requirements.txt": "Django==5.2\npsycopg==3.2\n"}
+    )
+    answers = init.ask({"source": str(source), "key": key, **GIVEN}, None)
+    told = init.write(tmp_path / "mine", answers)
+    assert [line for line in told if line.startswith("to do")] == []
+    shop = yaml.safe_load((tmp_path / "mine/group_vars/all/main.yml").read_text())["applications"]["shop"]
+    assert shop["source"]["additional"] == ["gunicorn==23.0.0"]
+    parts = {"host": "DB_HOST", "port": "DB_PORT", "user": "DB_USER", "password": "DB_PASSWORD", "database": "DB_NAME"}
+    assert shop["connections"] == {"DATABASE": {"to": "pgbouncer", "user": "shop_app", "database": "shop", "parts": parts}}
+    assert shop["migrate"]["connections"] == {"DATABASE": {"to": "postgres", "user": "shop_owner", "database": "shop", "parts": parts}}
+    assert shop["health"] == {"live": "/healthz", "ready": "/healthz", "host": "shop.example.org"}
+    assert shop["build"]["environment"] == {"DJANGO_SECRET_KEY": "only-for-the-build", "STATIC_ROOT": "static"}
+    assert shop["environment"]["DJANGO_ALLOWED_HOSTS"] == "shop.example.org"
+    static = {"path": "/static/", "static": "/opt/shop/current/source/static"}
+    assert (shop["environment"]["STATIC_ROOT"], shop["domains"][0]["paths"]) == (static["static"], [static])
+
+
+def test_what_a_source_does_not_answer_is_told(tmp_path: Path, key: str) -> None:
+    settings = "ALLOWED_HOSTS = []\nSTATIC_ROOT = '/srv'\nDATABASES = {}\n"
+    source = tree(tmp_path / "shop", **DJANGO, shop__settings=settings, pyproject='[project]\nname = "shop"\ndependencies = ["django"]\n')
+    told = init.write(tmp_path / "mine", init.ask({"source": str(source), "key": key, **GIVEN}, None))
+    assert [line.removeprefix("to do: ")[:44] for line in told if line.startswith("to do")] == [
+        "no lock file: pin the dependencies (uv lock)",
+        "no driver of PostgreSQL is a dependency: add",
+        "nothing in the source reads DATABASE_URL: ta",
+        "no path of health was found: / has to answer",
+        "ALLOWED_HOSTS is not read from the environme",
+        "STATIC_ROOT is not read from the environment",
+    ]
+
+
+def test_settings_of_pydantic_are_read_by_the_names_of_their_fields(tmp_path: Path) -> None:
+    code = "from fastapi import FastAPI\nclass Settings(BaseSettings):\n    POSTGRES_SERVER: str\n    POSTGRES_USER: str\n"
+    code += '    postgres_password: str\n    POSTGRES_DB: str = ""\n    redis_url: str\n    SECRET_KEY: str\napp = FastAPI()\n'
+    requirements = {"requirements.txt": "sqlalchemy==2\npsycopg==3\n"}
+    found = entry(tree(tmp_path, main=code, **requirements))
+    assert found["connections"]["DATABASE"]["parts"] == {
+        "host": "POSTGRES_SERVER",
+        "user": "POSTGRES_USER",
+        "password": "POSTGRES_PASSWORD",
+        "database": "POSTGRES_DB",
+    }
+    assert found["connections"]["REDIS_URL"] == {"to": "redis_cache", "user": "shop"}
+    assert list(found["secrets"]) == ["SECRET_KEY"]
+
+
 def test_a_package_below_src_without_a_database(tmp_path: Path) -> None:
     files = {"src__shop__web": "from fastapi import FastAPI\napi: FastAPI = FastAPI()\n@api.get('/healthz')\ndef ok(): ...\n"}
     found = entry(tree(tmp_path, tests__test_web="from fastapi import FastAPI\napp = FastAPI()\n", **files))
