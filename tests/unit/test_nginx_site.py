@@ -181,7 +181,7 @@ def test_a_site_has_limits_names_and_files_of_its_own() -> None:
 )
 def test_a_path_is_whole_segments(path: dict[str, Any], locations: list[str]) -> None:
     said = [line for line in of_site(upstreams=["192.0.2.1:8000"], paths=[path]) if line.startswith("location")]
-    assert said[2:] == [f"location {match} {{" for match in [*locations, "/"]]  # the first two are those of plain HTTP
+    assert said[1:] == [f"location {match} {{" for match in [*locations, "/"]]  # the first is that of plain HTTP
 
 
 def test_what_not_everybody_may_see_has_no_other_spelling() -> None:
@@ -201,6 +201,14 @@ def test_a_site_without_an_application_is_not_ready() -> None:
     assert [line for line in of_site() if line.startswith(("return 503", "proxy_pass"))] == ["return 503;"]
     unknown = lines("conf.d/30-unknown-names.conf", nginx_sites=[{"name": "later", "server_names": ["later.example"]}])
     assert [line for line in unknown if "proxy_pass" in line] == []
+
+
+def test_a_challenge_of_another_host_is_asked_for_there_and_once() -> None:
+    assert [line for line in lines("snippets/challenges.conf") if "peers" in line] == []
+    said = lines("snippets/challenges.conf", nginx_peers=["192.0.2.2:80"])
+    assert after(said, "location @acme_peers {", 2) == ["if ($http_x_acme_asked) {", "return 404;"]
+    unknown = lines("conf.d/30-unknown-names.conf", nginx_peers=["192.0.2.2:80", "192.0.2.3:80"])
+    assert after(unknown, "upstream acme_peers {", 2) == ["server 192.0.2.2:80 max_fails=0;", "server 192.0.2.3:80 max_fails=0;"]
 
 
 def test_load_balancers_ask_the_first_application() -> None:

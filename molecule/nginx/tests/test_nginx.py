@@ -7,6 +7,7 @@ import time
 
 import pytest
 from client import CLIENTS, INTERNAL, NAME, ask, ask_often, process, seen, start
+from playbook import Hosts
 from testinfra.host import Host
 
 HEADERS = {
@@ -52,6 +53,21 @@ def test_acme_challenges_are_answered_over_http(host: Host) -> None:
     assert ask(host, f"http://{NAME}/.well-known/acme-challenge/token").body.strip() == "proof"
     assert ask(host, "http://new.example/.well-known/acme-challenge/token", name="new.example").body.strip() == "proof"
     assert ask(host, f"http://{NAME}/.well-known/acme-challenge/other").status == 404
+
+
+def test_a_challenge_that_another_host_asked_for_is_answered(host: Host, hosts: Hosts) -> None:
+    """Whichever address an authority takes. What nobody has is not asked for in a circle."""
+    folder, here = "/var/lib/slipway/acme/.well-known/acme-challenge", host.check_output("hostname")
+    others = [other for other in hosts.values() if other.check_output("hostname") != here]
+    for other in others:
+        other.check_output(f"mkdir -p {folder} && hostname > {folder}/of-another-host")
+    host.check_output(f"rm -f {folder}/of-another-host")
+    for name in (NAME, "old.example", "new.example"):
+        answer = ask(host, f"http://{name}/.well-known/acme-challenge/of-another-host", name=name)
+        assert (answer.status, answer.body) == ((200, others[0].check_output("hostname") + "\n") if others else (404, answer.body))
+        assert ask(host, f"http://{name}/.well-known/acme-challenge/nobody-has", name=name).status == 404
+    for other in others:
+        other.check_output(f"rm {folder}/of-another-host")
 
 
 def test_headers_are_on_every_answer(host: Host) -> None:
