@@ -32,7 +32,7 @@ test-changed: engine ## what the difference from main can break, in minutes
 mutations: setup ## break the product in known places, and see which test notices (ONLY=word: some of them)
 	@tests/mutations/run $(if $(ONLY),--only '$(ONLY)')
 
-public: engine   ## three public applications beside the example on one server, from the package index (not in make test)
+public: engine   ## three public applications beside the example on one server, from PyPI, Debian and npm (not in make test)
 	@.venv/bin/python -m pytest -q tests/public
 
 soak: engine     ## twenty releases under load: no request fails, no task is lost or done twice (not in make test)

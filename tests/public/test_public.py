@@ -1,6 +1,7 @@
 """Three applications that nobody here wrote, and examples/orders, side by side on one server, by variables alone (`make public`).
 
-Their descriptions are those of the contract's own tests. They come from the package index, so this takes minutes and is no part of
+Their descriptions are those of the contract's own tests. They come from PyPI, Debian's archive and npm's registry, and need nothing else
+of the internet (pretalx asks its makers for a newer version, whatever they answer). This takes about eight minutes and is no part of
 `make test`.
 """
 
