@@ -118,6 +118,11 @@ def write(folder: Path, answers: Answers) -> list[str]:
     source: dict[str, Any] = {"type": "directory", "path": str(answers.tree.resolve())}
     if not Path(answers.source).is_dir():
         source = {"type": "git", "url": answers.source, "version": answers.version}
+    above = proposal.workspace(answers.tree)
+    if above:
+        source["subdirectory"] = str(answers.tree.resolve().relative_to(above))
+        if source["type"] == "directory":
+            source["path"] = str(above)
     entry = proposal.application(found, answers.name, source)
     if not entry["processes"]:
         raise SlipwayError(

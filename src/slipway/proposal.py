@@ -53,13 +53,14 @@ class Found:
     lock: str = ""
     packages: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
+    required: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
 
 
 def read(root: Path) -> Found:
     """Everything that can be known of a source tree by reading it."""
     found = Found(alembic=(root / "alembic.ini").is_file())
-    found.lock = next((name for name in LOCKS if (root / name).is_file()), "")
+    found.lock = next((name for name in LOCKS if (root / name).is_file()), "uv.lock" if workspace(root) else "")
     found.packages = _packages(root)
     for path in _sources(root):
         try:
@@ -68,6 +69,17 @@ def read(root: Path) -> Found:
             continue
         _read_module(found, _module(root, path), tree)
     return found
+
+
+def workspace(root: Path) -> Path | None:
+    """The folder above whose uv.lock decides for this one: root is a member of a workspace of uv."""
+    for folder in root.resolve().parents:
+        if (folder / "uv.lock").is_file() and (folder / "pyproject.toml").is_file():
+            project: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())
+            return folder if "workspace" in project.get("tool", {}).get("uv", {}) else None
+        if (folder / ".git").exists():
+            return None
+    return None
 
 
 def _sources(root: Path) -> Iterator[Path]:
@@ -91,8 +103,10 @@ def _read_module(found: Found, module: str, tree: ast.Module) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and any(_name(base).endswith("Settings") for base in node.bases):
             # pydantic reads each field from the variable of its name.
-            fields = (part.target for part in node.body if isinstance(part, ast.AnnAssign))
-            found.variables |= {field.id.upper() for field in fields if isinstance(field, ast.Name)}
+            fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)]
+            names = {part: part.target.id.upper() for part in fields if isinstance(part.target, ast.Name)}
+            found.variables |= set(names.values())
+            found.required |= {name for part, name in names.items() if part.value is None}
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if node.value.startswith("/") and len(node.value) < 60:
                 found.texts.add(node.value)
@@ -205,6 +219,11 @@ def doubts(found: Found, entry: dict[str, Any]) -> list[str]:
     unread = [variable for variable, given in entry.get("connections", {}).items() if "parts" not in given and variable not in known]
     if unread:
         told.append(f"nothing in the source reads {', '.join(unread)}: take the names that it reads, or its settings have to read these")
+    given = {*entry["environment"], *entry.get("secrets", {})}
+    for variable, connection in {**entry.get("connections", {}), **entry.get("migrate", {}).get("connections", {})}.items():
+        given |= {variable, *connection.get("parts", {}).values()}
+    if found.required - given:
+        told.append(f"the settings have no default for {', '.join(sorted(found.required - given))}: write them into environment or secrets")
     if "web" in entry["processes"] and entry["health"]["ready"] == "/":
         told.append("no path of health was found: / has to answer 2xx, and a redirect is none; or write another into health")
     if found.django and not allowed_hosts(found):

@@ -131,6 +131,20 @@ def test_settings_of_pydantic_are_read_by_the_names_of_their_fields(tmp_path: Pa
     assert list(found["secrets"]) == ["SECRET_KEY"]
 
 
+def test_a_member_of_a_workspace_is_built_from_the_lock_above(tmp_path: Path, key: str) -> None:
+    tree(tmp_path / "repo", pyproject='[tool.uv.workspace]\nmembers = ["backend"]\n', **{"uv.lock": "version = 1\n"})
+    code = (
+        "from fastapi import FastAPI\nclass Settings(BaseSettings):\n    project_name: str\n    SECRET_KEY: str\n    DEBUG: bool = False\n"
+    )
+    member = tree(tmp_path / "repo/backend", main=code + "app = FastAPI()\n@app.get('/health')\ndef ok(): ...\n")
+    told = init.write(tmp_path / "mine", init.ask({"source": str(member), "name": "shop", "key": key, **GIVEN}, None))
+    shop = yaml.safe_load((tmp_path / "mine/group_vars/all/main.yml").read_text())["applications"]["shop"]
+    assert shop["source"] == {"type": "directory", "path": str(tmp_path / "repo"), "subdirectory": "backend"}
+    assert [line for line in told if line.startswith("to do")] == [
+        "to do: the settings have no default for PROJECT_NAME: write them into environment or secrets"
+    ]
+
+
 def test_a_package_below_src_without_a_database(tmp_path: Path) -> None:
     files = {"src__shop__web": "from fastapi import FastAPI\napi: FastAPI = FastAPI()\n@api.get('/healthz')\ndef ok(): ...\n"}
     found = entry(tree(tmp_path, tests__test_web="from fastapi import FastAPI\napp = FastAPI()\n", **files))
