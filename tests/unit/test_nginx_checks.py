@@ -86,6 +86,9 @@ def test_a_name_belongs_to_one_site() -> None:
 
 def test_who_sends_the_proxy_protocol_is_named() -> None:
     assert told({}, nginx_proxy_protocol=True, nginx_trusted_proxies=["192.0.2.0/24"]) == []
+    assert told({}, nginx_proxy_protocol=True, nginx_trusted_proxies=["192.0.2.0/24"], nginx_http3=True)[0].startswith(
+        "nginx_http3 is true,"
+    )
     told_of = told({}, nginx_proxy_protocol=True, nginx_listen_addresses=["127.0.0.1"])
     assert told_of == [
         "nginx_trusted_proxies is [], beside nginx_proxy_protocol; allowed: the networks of the load balancers that send the PROXY"

@@ -24,7 +24,7 @@ def lines(name: str, **inputs: Any) -> list[str]:
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     own = loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True)
     site = {"name": "site", "server_names": ["api.example.com"], "upstreams": ["192.0.2.1:8000"]}
-    here = {"ansible_managed": "managed", "nginx_sites": [site], "__nginx_http2_directive": True}
+    here = {"ansible_managed": "managed", "nginx_sites": [site], "__nginx_platform": {"nginx": "1.26.3", "openssl": "3.5"}}
     known = {**defaults, **own, **here, **inputs}
     made = complete(Templar(loader, known))
     templar = Templar(loader, {**known, "__nginx_sites": made, "site": made[0]})
@@ -201,6 +201,24 @@ def test_a_site_without_an_application_is_not_ready() -> None:
     assert [line for line in of_site() if line.startswith(("return 503", "proxy_pass"))] == ["return 503;"]
     unknown = lines("conf.d/30-unknown-names.conf", nginx_sites=[{"name": "later", "server_names": ["later.example"]}])
     assert [line for line in unknown if "proxy_pass" in line] == []
+
+
+def test_http_3_listens_once_and_is_told_to_those_who_come_without_a_balancer() -> None:
+    files = ("conf.d/30-unknown-names.conf", "conf.d/50-site.conf", "conf.d/10-limits.conf", "snippets/answers.conf")
+
+    def about(**inputs: Any) -> list[str]:
+        return [line for name in files for line in lines(name, **inputs) if "quic" in line or "h3" in line or "Alt-Svc" in line]
+
+    assert about(nginx_http3=False) == []
+    assert about(nginx_http3=True, __nginx_platform={"nginx": "1.22.1", "openssl": "3.0"}) == []
+    assert about(nginx_http3=True, nginx_https_port=8443) == [
+        "listen *:8443 quic reuseport default_server;",
+        "listen [::]:8443 quic reuseport default_server;",
+        "listen *:8443 quic;",
+        "listen [::]:8443 quic;",
+        """"0:https" 'h3=":8443"; ma=86400';""",
+        "add_header Alt-Svc $other_ways always;",
+    ]
 
 
 def test_a_challenge_of_another_host_is_asked_for_there_and_once() -> None:

@@ -40,6 +40,30 @@ def test_https_with_the_certificate_and_http_2(host: Host) -> None:
     assert host.run(f"curl --silent --cacert {trusted} --resolve other.example:443:{INTERNAL} https://other.example/").rc == 60
 
 
+def test_http_3_where_this_nginx_has_it(host: Host) -> None:
+    """Told to whoever comes by HTTP/2, and answered: the site itself, with its limits and what its application sees."""
+    has_it = "--with-http_v3_module" in host.check_output("nginx -V 2>&1")
+    listening = host.check_output("ss --udp --listening --numeric --no-header").splitlines()
+    found = {line.split()[3] for line in listening if line.split()[3].endswith(":443")}
+    assert found == ({"0.0.0.0:443", "[::]:443"} if has_it else set())
+    assert ask(host, "/").header("alt-svc") == ('h3=":443"; ma=86400' if has_it else "")
+    assert ask(host, f"http://{NAME}/").header("alt-svc") == ""
+    if not has_it:
+        return
+    assert " HTTP3" in host.check_output("curl --version")
+    client = next(CLIENTS)
+    answers = ask_often(host, 8, "/seen", "--http3-only", client=client)
+    told = {name.lower(): value for name, value in answers[0].json["headers"].items()}
+    assert (told["x-forwarded-for"], told["x-forwarded-proto"], told["host"]) == (client, "https", NAME)
+    assert (answers[0].status, answers[-1].status) == (200, 429)
+    assert {name: answers[0].header(name) for name in HEADERS} == HEADERS
+    assert ask(host, "/", "--http3-only", name="side.example").json["port"] == 9003
+    assert ask(host, "/metrics", "--http3-only").status == 404
+    assert ask(host, "/", "--http3-only", name="stranger.example").status == 421
+    line = host.check_output(f"grep --fixed-strings '\"{client}\"' /var/log/nginx/access.log | head -n 1")
+    assert json.loads(line)["protocol"] == "HTTP/3.0"
+
+
 def test_http_leads_to_https(host: Host) -> None:
     answer = ask(host, f"http://{NAME}/orders?page=2", "--request", "POST")
     assert (answer.status, answer.header("location")) == (308, f"https://{NAME}/orders?page=2")

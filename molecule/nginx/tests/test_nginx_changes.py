@@ -93,7 +93,7 @@ print(json.dumps([ask(*arguments) for arguments in json.loads(sys.argv[1])]))
 
 def test_a_balancer_that_passes_connections_on_names_the_client(hosts: Hosts, converge: Converge) -> None:
     """By the PROXY protocol, on both ports; what is not from a trusted network names nobody, and what does not speak it is turned away."""
-    done = converge(nginx_proxy_protocol=True, nginx_trusted_proxies=["127.8.0.1/32"])
+    done = converge(nginx_http3=False, nginx_proxy_protocol=True, nginx_trusted_proxies=["127.8.0.1/32"])
     assert done.code == 0, done.output
     proxy, stranger, client = "127.8.0.1", "127.8.0.2", "203.0.113.77"
     said, unknown = f"PROXY TCP4 {client} 192.0.2.1 4711 443\r\n", "PROXY UNKNOWN\r\n"
