@@ -56,7 +56,8 @@ class ActionModule(ActionBase):
         self.inventory = variables["hostvars"]._inventory
         stage = self._task.args.get("stage", "inventory")
         if stage == "files":
-            return self._answer([("", problem) for problem in self.file_problems()], {})
+            # Where there are hosts, the next play tells them together with everything else.
+            return self._answer([] if self.groups["all"] else [("", problem) for problem in self.file_problems()], {})
         fact = "slipway_inventory_valid" if stage == "facts" else "slipway_inventory_checked"
         # Not by `run_once`: since ansible-core 2.20 its facts are one object for all hosts, and what one learns later, all have.
         if variables.get("inventory_hostname") != next(iter(variables.get("ansible_play_hosts") or []), None):
@@ -110,6 +111,7 @@ class ActionModule(ActionBase):
             told[host] += self.check_host(host, values, told[host] + [problem for _host, problem in found], facts=False)
             found += [(host, problem) for problem in told[host]]
         found += [("", problem) for problem in self.application_problems(values, everything_told)]
+        found += [("", problem) for problem in self.not_said(variables)]
         wrong = {problem.root for _host, problem in found}
         found += [("", problem) for problem in self.pool_problems(values, wrong)]
         return self.causes(found)
@@ -325,7 +327,7 @@ class ActionModule(ActionBase):
             return [Problem(place, f"not to be resolved: {reason[:160]}", self.endpoints_hint(reason))]
         raw = context[name]
         quoted = isinstance(raw, str) and raw == value  # a text in the file, not what an expression gave
-        problems = arguments.problems_of(name, value, option, top=quoted or not isinstance(value, str))
+        problems = arguments.problems_of(name, value, option, top=quoted or not isinstance(value, str), inside=name == "applications")
         if name in given or name in self.derived:
             values[name] = arguments.typed(value, str(option.get("type", "str")))
             return problems
@@ -348,7 +350,15 @@ class ActionModule(ActionBase):
         return re.fullmatch(rf"({'|'.join(check.OWN_PREFIXES)}|wiring_)\w+", text) is not None or self.option_of(text) != {"type": "raw"}
 
     def endpoints_hint(self, reason: str) -> str:
-        """What may stand there instead of a name that is not defined."""
+        """What may stand there instead of what cannot be resolved."""
+        if re.search("(?i)vault|decrypt", reason):
+            return "a value that a vault password of this run decrypts (--vault-password-file, --ask-vault-pass)"
+        if "Syntax error" in reason:
+            return "a template with as many }} as {{, and quotes that end"
+        if "lookup plugin" in reason:
+            return "a lookup that finds what it looks for"
+        if not re.search("undefined|has no attribute", reason):
+            return "an expression that gives a value"
         if "wiring" in reason or "has no attribute" in reason:
             return "variables that exist; wiring_endpoints has " + ", ".join(
                 sorted(arguments.load(PLAYBOOKS / "vars" / "wiring.yml")["wiring_base_services"])
@@ -481,7 +491,7 @@ class ActionModule(ActionBase):
         applications = values[host]["applications"] if host else {}
         found = checks.not_told(contract.problems(applications, str(self._loader.get_basedir())), told)
         if contract.fits(applications) and not any(problem.root == "applications" for problem in told):
-            found += self.placement_problems(applications, values)
+            found += [*self.placement_problems(applications, values), *contract.without_broker(applications)]
         return [self.placed(problem, self.given[host or self.groups["all"][0]]) for problem in found]
 
     def placement_problems(self, applications: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
@@ -514,6 +524,15 @@ class ActionModule(ActionBase):
                 problem = Problem("applications", given if applications else "missing", f"at least one, for the hosts of the group {group}")
                 problem.where = self.place_of_host(self.groups[group][0]) if not applications else ""
                 yield problem
+
+    def not_said(self, variables: Mapping[str, Any]) -> list[Problem]:
+        """What a playbook cannot do without, and its user has not said: `playbook_inputs` of its import of validate.yml."""
+        needed = [str(name) for name in variables.get("playbook_inputs") or []]
+        given = {str(name) for values in self.given.values() for name in values}
+        found = arguments.missing({name: {**self.site[name], "required": True} for name in needed}, given)
+        for problem in found:
+            problem.where = "CLI option '-e'"
+        return found
 
     # -- pools -------------------------------------------------------------------------------------------------------
 

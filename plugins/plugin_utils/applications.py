@@ -67,7 +67,7 @@ def fits(applications: Any) -> bool:
 
 def _of_single_values(applications: Any) -> list[Problem]:
     """What types and kinds refuse."""
-    found: list[Problem] = arguments.problems_of("applications", applications, spec()["applications"])
+    found: list[Problem] = arguments.problems_of("applications", applications, spec()["applications"], inside=True)
     rules = checks.read(VARS / "applications_checks.yml")
     found += checks.not_told(checks.value_problems(rules, {"applications": applications}, spec()), found)
     return found
@@ -166,6 +166,22 @@ def _process_problems(process: Mapping[str, Any], given: Mapping[str, Any]) -> I
             f"{process['soft_time_limit']}, not below time_limit",
             "fewer seconds than time_limit, so that a task can tidy up",
         )
+
+
+_BROKER = re.compile(r"BROKER|REDIS|AMQP|RABBIT|CELERY|(^|_)MQ(_|$)|SQS|KAFKA")
+"""Names of variables that tell a program where its messages are."""
+
+
+def without_broker(applications: Mapping[str, Any]) -> Iterator[Problem]:
+    """Celery without a broker asks amqp://localhost, for ever. Asked of an inventory, not of the contract: a program may know better."""
+    for name, application in filled(applications).items():
+        label = next((label for label, process in application["processes"].items() if process["type"].startswith("celery")), None)
+        names = [*application["environment"], *application["secrets"], *application["connections"]]
+        brokers = [name for name in names if _BROKER.search(str(name).upper())]
+        brokers += [entry["to"] for entry in application["connections"].values() if entry["to"].startswith("redis")]
+        if label is not None and not brokers:
+            allowed = "one, such as connections: CELERY_BROKER_URL: {to: redis_broker, user: ...}; or a variable whose name says BROKER"
+            yield Problem(f"applications.{name}.connections", f"without a broker, while {label} is a process of Celery", allowed)
 
 
 def _queue_problems(applications: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
@@ -295,7 +311,7 @@ def _filled(value: Mapping[str, Any], option: Mapping[str, Any]) -> dict[str, An
             given = {str(key): _filled(item, inner) for key, item in given.items()} if several else _filled(given, inner)
         elif inner.get("options") and isinstance(given, (list, tuple)):
             given = [_filled(item, inner) for item in given]
-        found[name] = given
+        found[name] = arguments.typed(given, str(inner.get("type", "str")))
     return found
 
 

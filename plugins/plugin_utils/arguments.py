@@ -110,11 +110,12 @@ def has_secret(option: Option) -> bool:
     return bool(option.get("no_log")) or any(has_secret(inner) for inner in option.get("options", {}).values())
 
 
-def problems_of(name: str, value: Any, option: Option, *, top: bool = True, secret: bool = False) -> list[Problem]:
+def problems_of(name: str, value: Any, option: Option, *, top: bool = True, inside: bool = False, secret: bool = False) -> list[Problem]:
     """`value` against one option: type, choices, elements, nested options, required keys, secrets.
 
     `top`: the value of a variable itself. There a quoted number, which -e and INI inventories cannot avoid, is taken for the
-    number; a text that means false is refused, for templates count every text as true.
+    number; a text that means false is refused, for templates count every text as true. `inside`: so are those in it, of which the
+    reader makes what they mean (`typed`).
     """
     secret = secret or bool(option.get("no_log"))
     hidden = secret or has_secret(option)
@@ -132,17 +133,17 @@ def problems_of(name: str, value: Any, option: Option, *, top: bool = True, secr
         element.update({key: option[key] for key in ("options", "choices") if key in option})
         found = []
         for number, item in enumerate(value):
-            found += problems_of(f"{name}[{number}]", item, element, top=False, secret=secret)
+            found += problems_of(f"{name}[{number}]", item, element, top=inside, inside=inside, secret=secret)
         return found
     if isinstance(value, Mapping) and option.get("elements"):  # a mapping of the user's own names to entries of one shape
         entry = {"type": option["elements"], **{key: option[key] for key in ("options", "choices") if key in option}}
         return [
             problem
             for key, item in value.items()
-            for problem in problems_of(f"{name}.{one_line(key)}", item, entry, top=False, secret=secret)
+            for problem in problems_of(f"{name}.{one_line(key)}", item, entry, top=inside, inside=inside, secret=secret)
         ]
     if isinstance(value, Mapping) and option.get("options"):
-        return _mapping(name, value, option["options"], secret)
+        return _mapping(name, value, option["options"], inside, secret)
     return weak_secrets(name, value, bool(option.get("required"))) if secret else []
 
 
@@ -184,11 +185,11 @@ def typed(value: Any, kind: str) -> Any:
     return value
 
 
-def _mapping(name: str, value: Mapping[Any, Any], options: Spec, secret: bool) -> list[Problem]:
+def _mapping(name: str, value: Mapping[Any, Any], options: Spec, inside: bool, secret: bool) -> list[Problem]:
     found = []
     for key, item in value.items():
         if str(key) in options:
-            found += problems_of(f"{name}.{key}", item, options[str(key)], top=False, secret=secret)
+            found += problems_of(f"{name}.{key}", item, options[str(key)], top=inside, inside=inside, secret=secret)
         else:
             near = difflib.get_close_matches(str(key), options, n=1)
             hint = f"did you mean {near[0]}? Keys: " if near else ""

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import calendar as calendar_module
 import ipaddress
 import itertools
 import re
+import zoneinfo
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -84,6 +86,8 @@ def network(value: Any, words: Sequence[str] = ()) -> str:
         found = ipaddress.ip_network(_text(value), strict=False)
     except ValueError:
         return allowed
+    if "%" in _text(value):
+        return "an address or a network without a zone (%...)"
     if found.network_address.is_unspecified and found.prefixlen in (32, 128):
         return f"{found.network_address}/0 for everybody, or {allowed}"
     return ""
@@ -421,13 +425,18 @@ def memory_limit(value: Any) -> str:
     allowed = "a size with K, M, G or T, such as 512M or 2G"
     if not match:
         return allowed
-    return "" if int(match[1]) * 1024 ** "KMGT".index(match[2]) >= 32 * 1024 else f"{allowed}, at least 32M"
+    size = int(match[1]) * 1024 ** "KMGT".index(match[2])
+    return "" if 32 * 1024 <= size <= 64 * 1024**3 else f"{allowed}, at least 32M and at most 64T"
 
 
 @kind
 def body_size(value: Any) -> str:
     """A size as nginx takes it."""
-    return "" if re.fullmatch(r"\d+[kmgKMG]?", _text(value)) else "a number with k, m or g, such as 10m"
+    match = re.fullmatch(r"(\d+)([kmgKMG]?)", _text(value))
+    if not match:
+        return "a number with k, m or g, such as 10m"
+    # More does not fit into nginx' numbers; it would say so on the host.
+    return "" if int(match[1]) * 1024 ** " kmg".index(match[2].lower() or " ") < 2**63 else "a number with k, m or g below 8 EiB"
 
 
 _SPAN = r"\d+(\.\d+)?\s*(us|usec|ms|msec|s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?|M|months?|y|years?)?"
@@ -440,12 +449,12 @@ def time_span(value: Any) -> str:
 
 
 _CALENDAR_WORDS = ("minutely", "hourly", "daily", "monthly", "weekly", "yearly", "quarterly", "semiannually", "annually")
-_DAY = r"(?:mon|tue|wed|thu|fri|sat|sun)(?:[a-z]*)"
+_DAY = r"(?:mon(?:day)?|tue(?:sday)?|wed(?:nesday)?|thu(?:rsday)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
 _CALENDAR = re.compile(
     rf"(?ix)^ (?:{_DAY}(?:(?:,|\.\.){_DAY})*\s*)?"
     r"(?:(?:[\d*,./~]+-)?[\d*,./]+[-~][\d*,./]+)?"
     r"\s*(?:(?:[\d*,./]+):(?:[\d*,./]+)(?::[\d*,./]+)?)?"
-    r"(?:\s+(?:UTC|[A-Z][A-Za-z]+/[A-Za-z_/]+))? $"
+    r"(?:\s+(?P<zone>UTC|[A-Z][A-Za-z]+/[A-Za-z_/-]+))? $"
 )
 
 
@@ -456,13 +465,23 @@ def calendar(value: Any) -> str:
     allowed = "systemd's calendar form, such as daily, Mon 03:00 or *-*-* 02:00:00 (cron's five fields are another one)"
     if text.lower() in _CALENDAR_WORDS:
         return ""
-    if not text or not _CALENDAR.fullmatch(text):
+    match = _CALENDAR.fullmatch(text)
+    if not text or not match:
         return allowed
+    if match["zone"] and match["zone"] not in (zoneinfo.available_timezones() or [match["zone"]]):
+        return f"a time zone that is known, such as UTC or Europe/Berlin; not {match['zone']}"
     clock = re.search(r"(\d{1,2}):(\d{2})(?::(\d{2}))?", text)
     if clock and (int(clock[1]) > 23 or int(clock[2]) > 59 or int(clock[3] or 0) > 59):
         return allowed
-    day = re.search(r"-(\d{1,2})-(\d{1,2})", text)
-    return allowed if day and not (0 < int(day[1]) < 13 and 0 < int(day[2]) < 32) else ""
+    date = re.match(r"(?:\S*\s+)??(?:([\d*,./]+)-)?([\d*,./]+)-([\d*,./]+)(?:\s|$)", text)
+    if not date:
+        return ""
+    year, month, day = date.groups()
+    if year and year.isdigit() and int(year) < datetime.now(UTC).year:
+        return f"{allowed}, that comes again: {year} is over"
+    most = calendar_module.monthrange(2024, int(month))[1] if month.isdigit() and 0 < int(month) < 13 else 31
+    wrong = any(not 0 < int(number) < 13 for number in re.findall(r"(?<![/\d])\d+", month))
+    return allowed if wrong or any(not 0 < int(number) <= most for number in re.findall(r"(?<![/\d])\d+", day)) else ""
 
 
 @kind

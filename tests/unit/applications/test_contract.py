@@ -278,7 +278,7 @@ def test_domains_are_sites_of_nginx() -> None:
             {"names": ["a.example"], "process": "wbe"},
             "applications.shop.domains[0].process is 'wbe'; allowed: a process of type asgi or wsgi: web",
         ),
-        ({"names": ["a.example"], "read_timeout": "60"}, "applications.shop.domains[0].read_timeout is '60'; allowed: a whole number"),
+        ({"names": ["a.example"], "read_timeout": "60s"}, "applications.shop.domains[0].read_timeout is '60s'; allowed: a whole number"),
         (
             {"names": ["a.example"], "paths": [{"path": "/x", "process": "web", "static": "/srv/x"}]},
             "applications.shop.domains[0].paths[0] is '/x' with two targets; allowed: process or static, not both",
@@ -326,7 +326,7 @@ def web(**changes: Any) -> dict[str, Any]:
         (web(app="shop"), "applications.shop.processes.web.app is 'shop'; allowed:"),
         (shop(processes={"web": {"type": "wsgi"}}), "applications.shop.processes.web.app is missing; allowed: the import path"),
         (web(port=80), "applications.shop.processes.web.port is 80; allowed: at least 1024"),
-        (web(port="8000"), "applications.shop.processes.web.port is '8000'; allowed: a whole number without quotes"),
+        (web(port="80a"), "applications.shop.processes.web.port is '80a'; allowed: a whole number"),
         (web(instances=0), "applications.shop.processes.web.instances is 0; allowed: at least 1"),
         (web(memory_max="1GiB"), "applications.shop.processes.web.memory_max is '1GiB'; allowed:"),
         (web(cpu_max="2"), "applications.shop.processes.web.cpu_max is '2'; allowed: per cent of one processor"),

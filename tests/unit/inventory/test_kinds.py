@@ -56,6 +56,9 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ("calendar", "*-*-* 02:00:00", {}),
     ("calendar", "Mon..Fri 03:30", {}),
     ("calendar", "Sun *-*-1..7 04:00", {}),
+    ("calendar", "Monday 03:30 Europe/Berlin", {}),
+    ("calendar", "*-2-29 03:30", {}),
+    ("calendar", "*-*-01/2 02:00", {}),
     ("clock_time", "04:30", {}),
     ("plain_secret", "p@ss/w:rd#%41 x", {}),
 ]
@@ -137,6 +140,15 @@ BAD: list[tuple[str, Any, dict[str, Any], str]] = [
     ("calendar", "every day at two", {}, "calendar form"),
     ("calendar", "", {}, "calendar form"),
     ("calendar", "25:00", {}, "calendar form"),
+    ("calendar", "*-*-32 02:00", {}, "calendar form"),
+    ("calendar", "*-02-30 02:00", {}, "calendar form"),
+    ("calendar", "Mon *-13-01 02:00", {}, "calendar form"),
+    ("calendar", "Monady 03:00", {}, "calendar form"),
+    ("calendar", "2020-01-01 03:00", {}, "2020 is over"),
+    ("calendar", "03:00 Europe/Berln", {}, "a time zone that is known"),
+    ("memory_limit", "9999999T", {}, "at most 64T"),
+    ("body_size", "99999999999g", {}, "below 8 EiB"),
+    ("network", "fe80::1%eth0", {}, "without a zone"),
     ("clock_time", "25:99", {}, "00:00 to 23:59"),
 ]
 
