@@ -207,6 +207,15 @@ def test_a_mistake_that_nginx_finds_in_a_domain_is_told_of_the_domain(folder: Pa
     assert twice.startswith("applications.shop.domains[0].names[1] is 'api.example.org', which applications.shop.domains[0].names[0] has;")
 
 
+def test_the_key_of_a_certificate_is_not_shown(folder: Path, validate: Validate) -> None:
+    main = folder / "group_vars/all/main.yml"
+    for wrong in (f"[{SECRET}]", f"{{key: {SECRET}}}", SECRET):
+        main.write_text(re.sub(r"(?m)^        tls_key: .*$", f"        tls_key: {wrong}", main.read_text()))
+        told = validate(folder)
+        assert [line for line in told if line.startswith("applications.shop.domains[0].tls_key is ")], "\n".join(told)
+        assert SECRET not in "".join(told)
+
+
 def test_an_inventory_of_an_earlier_version_is_told_what_to_write(folder: Path, validate: Validate) -> None:
     edge = {"nginx_server_names": ["api.example.org"], "nginx_upstreams": ["192.0.2.1:8000"]}
     edge |= {"nginx_tls_certificate": "x", "nginx_tls_key": SECRET}

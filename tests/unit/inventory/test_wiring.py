@@ -1,8 +1,10 @@
 """The table of services and flows, resolved: who listens where, who may connect, what contradicts itself."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.slipway.stack.plugins.plugin_utils.wiring import Wiring, WiringError, build
 
 SERVICES: dict[str, dict[str, Any]] = {
@@ -137,3 +139,14 @@ def test_ipv6_addresses_are_bracketed_in_urls() -> None:
     built = build(SERVICES, FLOWS, THREE, hosts, "app1", ["any"])
     assert built["first"]["postgres"]["url"] == "[fd00::3]:5432"
     assert built["inbound"][0]["sources"] == ["fd00::1/128"]
+
+
+@pytest.mark.parametrize(
+    ("on", "rules"), [(False, []), (True, [{"name": "http3", "ports": [8443], "protocol": "udp", "sources": ["any"]}])]
+)
+def test_http_3_is_open_by_udp_at_the_port_of_https(on: bool, rules: list[dict[str, Any]]) -> None:
+    table = yaml.safe_load((Path(__file__).resolve().parents[3] / "playbooks/vars/wiring.yml").read_text())
+    groups = {"all": ["edge1"], "nginx": ["edge1"]}
+    hosts = {"edge1": {"private_address": "10.0.0.1", "nginx_http3": on, "nginx_https_port": 8443}}
+    found = Wiring(table["wiring_base_services"], table["wiring_base_flows"], groups, hosts).inbound("edge1", ["any"])
+    assert [rule for rule in found if rule.get("protocol") == "udp"] == rules
