@@ -272,6 +272,8 @@ def header_name(value: Any) -> str:
 @kind
 def header_value(value: Any) -> str:
     """The value of an HTTP header, as nginx can quote it."""
+    if value is None or isinstance(value, (bool, list, tuple, dict)):
+        return "a text in quotes; for no such header, no such line"
     return "one line without double quotes, backslashes and $" if re.search(r'["\\\x00-\x1f$]', _text(value)) else ""
 
 
@@ -366,6 +368,15 @@ def own_folder(value: Any) -> str:
     ):
         return "a folder of its own; this one belongs to the system"
     return ""
+
+
+@kind
+def kept_folder(value: Any) -> str:
+    """A folder of its own whose files are there after a restart and after the system's cleaning."""
+    wrong = own_folder(value)
+    if not wrong and re.match(r"/+(tmp|var/+tmp|var/+run|var/+cache)/", _text(value) + "/"):
+        return "a folder that nothing cleans, such as one below /srv or /var/lib"
+    return wrong
 
 
 @kind

@@ -287,6 +287,7 @@ def test_hosts_without_an_application(folder: Path, validate: Validate) -> None:
     [
         ("ansible_usr: operator", "ansible_usr is a name that Ansible does not know; allowed: did you mean ansible_user?"),
         ("ansible_port: abc", "ansible_port is 'abc'; allowed: a port from 1 to 65535"),
+        ("ansible_host:", "ansible_host is empty (null); allowed: a host"),
         ("private_address: 10.20.0", "private_address of edge1 is '10.20.0'; allowed: an IPv4 or IPv6 address"),
         ("private_address: 127.0.0.1", "private_address of edge1 is '127.0.0.1', which only the host itself reaches"),
     ],
