@@ -119,7 +119,7 @@ BESIDE = "next"
 ONLY_FOR = {
     "port": ("asgi", "wsgi"),
     "workers": ("asgi", "wsgi"),
-    "settle": ("asgi", "wsgi"),
+    "settle": ("asgi", "wsgi", "celery_beat", "command"),
     "threads": ("wsgi",),
     "queues": ("celery",),
     "concurrency": ("celery",),

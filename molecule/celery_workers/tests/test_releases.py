@@ -73,6 +73,17 @@ def test_release_whose_workers_do_not_consume_is_taken_back(hosts: Hosts, conver
         assert versions(host) == "2 2"
 
 
+def test_release_whose_other_workers_do_not_stay_is_taken_back(hosts: Hosts, converge: Converge, source: Path) -> None:
+    before = {name: host.file("/opt/jobs/current-workers").linked_to for name, host in hosts.items()}
+    (source / "consumer.py").write_text("import time\n\ntime.sleep(1.5)\nraise SystemExit('this consumer finds no settings')\n")
+    done = converge(play="deploy.yml", jobs_path=str(source))
+    assert done.failed == set(hosts)
+    assert done.missing("this consumer finds no settings") == []
+    for name, host in hosts.items():
+        assert host.file("/opt/jobs/current-workers").linked_to == before[name]
+        assert host.check_output("systemctl is-active jobs-consumer@1.service") == "active"
+
+
 def test_processes_that_are_not_wanted_go_away(hosts: Hosts, converge: Converge) -> None:
     merged = {"default": {"type": "celery", "app": "jobs", "queues": ["default", "heavy"], "start_timeout": 20, "stop_timeout": 30}}
     done = converge(
