@@ -21,6 +21,12 @@ ROWS: dict[str, tuple[str, bool, str, str, str, str, str, str, str, str, str]] =
     "noble": ("Ubuntu 24.04", False, "255", "9.6", "3.0", "1.24.0", "16", "1.22", "0", "7.0", "3.12"),
 }
 
+WITHOUT_CERTBOT_DNS: dict[str, tuple[str, ...]] = {
+    "bookworm": ("desec", "infomaniak"),
+    "trixie": ("digitalocean", "dnsimple", "gandi", "gehirn", "linode", "ovh", "sakuracloud"),
+}
+"""Plugins of certbot that a system has no package python3-certbot-dns-NAME of; for a system that is not here, apt says so."""
+
 
 class PlatformError(ValueError):
     """The system is none that Slipway knows; the message lists those it does."""
@@ -37,4 +43,5 @@ def platform(facts: Mapping[str, Any]) -> dict[str, Any]:
     if release not in ROWS:
         system = f"{facts.get('distribution', 'an unknown system')} {facts.get('distribution_version', '')}".strip()
         raise PlatformError(f"the host runs {system}; allowed: {known()}")
-    return {"release": release, **dict(zip(COLUMNS, ROWS[release], strict=True))}
+    row = dict(zip(COLUMNS, ROWS[release], strict=True))
+    return {"release": release, **row, "without_certbot_dns": list(WITHOUT_CERTBOT_DNS.get(release, ()))}

@@ -237,3 +237,16 @@ def test_every_input_reaches_the_host(role: Path) -> None:
     for _ in range(3):
         seen |= {name for name in options(role) for other in seen if other in defaults and re.search(rf"\b{name}\b", str(defaults[other]))}
     assert sorted(set(options(role)) - seen) == [], "inputs that no template, state, task or variable of the role reads"
+
+
+def test_code_names_of_systems_stand_in_the_table_of_platforms_alone() -> None:
+    files = [*(ROOT / "roles").rglob("*"), *(ROOT / "playbooks").rglob("*"), *(ROOT / "plugins").rglob("*.py")]
+    files = [path for path in files if path.suffix in (".yml", ".j2", ".py", ".sh") and path.parts[-2:] != ("meta", "main.yml")]
+    files = [path for path in files if path.name not in ("platform.py", "argument_specs.yml")]  # the table, and words for people
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"\b(bookworm|trixie|jammy|noble|distribution_major_version)\b", line.partition("#")[0])
+    ]
+    assert found == [], "ask for a version or a feature (platform.nginx is version(...)), so that a new system is one row"
