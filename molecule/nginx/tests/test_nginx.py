@@ -4,6 +4,7 @@ import itertools
 import json
 import shlex
 import time
+from pathlib import Path
 
 import pytest
 from client import CLIENTS, INTERNAL, NAME, ask, ask_often, process, seen, start
@@ -172,6 +173,18 @@ def test_a_client_is_limited_and_nobody_else(host: Host) -> None:
     assert {answer.status for answer in ask_often(host, 12, "/", client=INTERNAL)} == {200}
 
 
+def test_an_hour_lets_through_what_it_says(host: Host) -> None:
+    """1000 an hour: never more in any hour, nearly all of them in the first, and after an idle one again."""
+    source = shlex.quote((Path(__file__).parent / "hours.py").read_text())
+    library = host.check_output("dpkg --listfiles libfaketime | grep --max-count 1 /libfaketime.so.1")
+    hours = ("asks", "asks", "asks", "rests", "asks")
+    passed = json.loads(host.check_output(f"python3 -c {source} /etc/nginx/conf.d/50-shop.conf shop {library} {' '.join(hours)}"))
+    assert len(passed) == 60 * len(hours)
+    assert max(sum(passed[minute : minute + 60]) for minute in range(len(passed))) <= 1000
+    first, second, third, idle, again = (sum(passed[hour * 60 : hour * 60 + 60]) for hour in range(len(hours)))
+    assert (first >= 950, second >= 700, third == second, idle, again == first) == (True, True, True, 0, True), passed
+
+
 def test_what_a_page_brings_along_is_not_counted(host: Host) -> None:
     client = next(CLIENTS)
     assert {answer.status for answer in ask_often(host, 12, "/static/page.css", client=client)} == {200}
@@ -188,6 +201,13 @@ def test_too_large_a_body_is_refused(host: Host) -> None:
     assert ask(host, "/", "--data", "x" * 9_000).json["body"] == 9_000
     answer = ask(host, "/", "--data", "x" * 11_000)
     assert (answer.status, answer.json) == (413, {"detail": "Request body too large"})
+
+
+def test_too_large_headers_are_refused(host: Host) -> None:
+    assert ask(host, "/", "--http1.1", "--header", f"X-Long: {'x' * 7_000}").status == 200
+    answer = ask(host, "/", "--http1.1", "--header", f"X-Long: {'x' * 9_000}")
+    assert (answer.status, answer.json) == (431, {"detail": "Request headers too large"})
+    assert {name: answer.header(name) for name in HEADERS} == HEADERS
 
 
 def test_a_dead_instance_is_not_noticed(host: Host) -> None:
@@ -241,7 +261,10 @@ def test_access_log_is_json_without_query_strings(host: Host) -> None:
     entry = json.loads(line)
     assert (entry["path"], entry["status"], entry["client"], entry["host"]) == ("/orders", "200", client, NAME)
     assert entry["user_agent"] == 'curl "quoted"'
-    assert float(entry["upstream_seconds"]) >= 0
+    assert (entry["site"], entry["upstream"] in ("127.0.0.1:9001", "127.0.0.1:9002"), entry["upstream_status"]) == ("shop", True, "200")
+    assert 0 <= float(entry["upstream_seconds"]) <= entry["seconds"]
+    told = seen(host, client=client)["x-request-id"]
+    assert json.loads(host.check_output(f"grep --fixed-strings {client} /var/log/nginx/access.log | tail -n 1"))["request_id"] == told
     assert host.run("grep --recursive molecule-token /var/log/nginx").rc == 1
 
 
