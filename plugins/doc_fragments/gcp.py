@@ -56,6 +56,16 @@ options:
       - The pauses grow, are jittered, and never undercut Google's Retry-After. One longer than O(operation_timeout) is an error at once.
     type: int
     default: 6
+  propagation_timeout:
+    description: Seconds to wait for Google's IAM to know a service account that was made a moment ago.
+    type: int
+    default: 120
+  api_propagation_timeout:
+    description:
+      - Seconds to wait for an API that was enabled a moment ago, while Google still answers that it is disabled.
+      - 0 fails at once, with the API's name.
+    type: int
+    default: 0
 attributes:
   check_mode:
     description: Can run in check mode and predict the result without changing anything.

@@ -127,6 +127,7 @@ def plan(client: Client, params: Any, live: dict[str, Any] | None) -> Plan:
     return todo
 
 
+LIMIT = "conditions[].conditionThreshold"
 POLICY = Resource(
     documentation=DOCUMENTATION,
     api="monitoring",
@@ -142,6 +143,13 @@ POLICY = Resource(
         "auto_close": Field("alertStrategy.autoClose", convert=duration, normalise=seconds),
         "rate_limit": Field("alertStrategy.notificationRateLimit.period", convert=duration, normalise=seconds),
         "user_labels": Field(exact=True),
+    },
+    nested={
+        LIMIT: Field(drops=("denominatorFilter", "denominatorAggregations", "forecastOptions")),
+        f"{LIMIT}.aggregations": Field(closed=True),
+        f"{LIMIT}.denominatorAggregations": Field(closed=True),
+        "conditions[].conditionAbsent.aggregations": Field(closed=True),
+        "conditions[].conditionMatchedLog": Field(drops=("labelExtractors",)),
     },
 )
 

@@ -66,6 +66,11 @@ def policies(values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def any_tag(value: Any) -> Any:
+    """What a condition without tagState means."""
+    return None if value == "ANY" else value
+
+
 REPOSITORY = Resource(
     documentation=DOCUMENTATION,
     api="artifactregistry",
@@ -76,7 +81,7 @@ REPOSITORY = Resource(
         "labels": Field(exact=True),
         "immutable_tags": Field("dockerConfig.immutableTags"),
         "kms_key_name": Field(immutable=True),
-        "cleanup_policies": Field(exact=True, convert=policies),
+        "cleanup_policies": Field(closed=True, convert=policies, normalise=any_tag),
     },
 )
 

@@ -20,7 +20,11 @@ options:
     choices: [project, service_account, secret, bucket, run_service, run_job, repository, topic, subscription, kms_key]
   resource: {description: 'Its name, or e-mail, or C(RING/KEY). Nothing for the project itself.', type: str}
   role: {description: The role., type: str, required: true}
-  members: {description: 'Who, such as C(serviceAccount:api@demo.iam.gserviceaccount.com).', type: list, elements: str, required: true}
+  members:
+    description: Who, such as C(serviceAccount:api@demo.iam.gserviceaccount.com). Capital letters of addresses mean nothing.
+    type: list
+    elements: str
+    required: true
   condition:
     description: Grant it under this condition alone.
     type: dict
@@ -60,7 +64,7 @@ def plan(params: dict[str, Any], live: dict[str, Any] | None, check_mode: bool) 
     table = iam.tabled(live)
     key = (params["role"], iam.condition_text(params["condition"]))
     before = set(table.get(key, set()))
-    members = set(params["members"])
+    members = iam.spelled(params["members"], before)
     after = before | members if present else before - members
     views = [{"role": params["role"], "members": sorted(side)} for side in (before, after)]
     if before == after:

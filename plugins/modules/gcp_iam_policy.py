@@ -74,7 +74,8 @@ def plan(params: dict[str, Any], live: dict[str, Any] | None, check_mode: bool) 
     path = iam.place(params)[1]
     if live is None and not check_mode:
         raise GcpError(f"{path} does not exist: make it before granting on it")
-    old, wanted = iam.tabled(live), iam.tabled({"bindings": params["bindings"]})
+    old, asked = iam.tabled(live), iam.tabled({"bindings": params["bindings"]})
+    wanted = {key: iam.spelled(members, old.get(key, set())) for key, members in asked.items()}
     roles = {role for role, _condition in wanted}
     for key, members in old.items():
         kept = {member for member in members if params["keep_service_agents"] and SERVICE_AGENT.match(member)}

@@ -63,7 +63,7 @@ def plan(project: str, state: str, live: dict[str, Any]) -> Plan:
     todo = [name for name in live if live[name] != wanted]
     base = f"v1/projects/{project}/services"
     if wanted == "DISABLED":
-        writes = [Write("POST", f"{base}/{name}:disable", body={}, repeatable=True) for name in todo]
+        writes = [Write("POST", f"{base}/{name}:disable", body={"checkIfServiceHasUsage": "CHECK"}, repeatable=True) for name in todo]
     elif len(todo) == 1:
         writes = [Write("POST", f"{base}/{todo[0]}:enable", body={}, repeatable=True)]
     else:

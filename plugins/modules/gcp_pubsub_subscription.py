@@ -82,6 +82,8 @@ def parts(params: Any) -> dict[str, Any]:
         if params["push_service_account"]:
             push["oidcToken"] = {"serviceAccountEmail": params["push_service_account"]}
             push["oidcToken"] |= {"audience": params["push_audience"]} if params["push_audience"] else {}
+        elif not params["push_endpoint"]:
+            push["oidcToken"] = None
         body["pushConfig"] = push
     return body
 

@@ -78,7 +78,7 @@ from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import 
     settled,
     start,
 )
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.run_template import RULES, check_pins, template
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.run_template import RULES, beside_others, check_pins, template
 
 TASK = "template.template."
 
@@ -86,6 +86,13 @@ TASK = "template.template."
 def build(params: Any) -> dict[str, Any]:
     body = template(params)
     return {"template": {"template": body}} if body != {"containers": [{}]} else {}
+
+
+def adapt(want: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+    if "template" not in want.get("template", {}):
+        return want
+    now = ((live or {}).get("template") or {}).get("template")
+    return {**want, "template": {**want["template"], "template": beside_others(want["template"]["template"], now)}}
 
 
 JOB = Resource(
@@ -99,6 +106,7 @@ JOB = Resource(
     delete_query={"etag": "etag"},
     pending=lambda live: bool(live.get("reconciling")),
     build=build,
+    adapt=adapt,
     fields={
         "tasks": Field("template.taskCount"),
         "parallelism": Field("template.parallelism"),

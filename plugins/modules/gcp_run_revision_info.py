@@ -37,7 +37,7 @@ from typing import Any
 
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError, path_of
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import argument_spec, start
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.revisions import newest_first, ready, short
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.revisions import image, newest_first, ready, short
 
 
 def describe(service: dict[str, Any], revisions: list[dict[str, Any]]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def describe(service: dict[str, Any], revisions: list[dict[str, Any]]) -> dict[s
             {
                 "name": short(revision),
                 "created": revision["createTime"],
-                "image": revision.get("containers", [{}])[0].get("image"),
+                "image": image(revision),
                 "ready": ready(revision),
                 "percent": sum(target.get("percent", 0) for target in mine),
                 "tags": [target["tag"] for target in mine if target.get("tag")],

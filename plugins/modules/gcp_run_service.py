@@ -10,6 +10,7 @@ description:
   - Creates, changes and deletes a Cloud Run service (API v2). A change of the template makes a new revision.
   - Where the newest revision did not get ready, it is tried again although nothing else changed, and the task fails with Google's
     reason for as long as it does not. A service whose last revision failed never passes as unchanged.
+  - The options speak of the container with the port. Containers that somebody else put beside it stay, with their volumes.
   - Traffic is not touched; it belongs to M(slipway.stack.gcp_run_traffic), so that a rollout and the desired state never fight.
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
@@ -41,7 +42,9 @@ options:
   buckets: {description: 'Buckets to mount read-only, C(/path=BUCKET).', type: dict}
   cpu: {description: CPU limit such as V(2)., type: str}
   memory: {description: Memory limit such as V(4Gi)., type: str}
-  cpu_throttling: {description: CPU only while a request is served., type: bool}
+  cpu_throttling:
+    description: CPU only while a request is served. A new service gets V(true); with V(false) the instance is billed for its whole life.
+    type: bool
   startup_cpu_boost: {description: More CPU while an instance starts., type: bool}
   min_instances: {description: Instances that are always there., type: int}
   max_instances: {description: Most instances of a revision., type: int}
@@ -96,7 +99,13 @@ from typing import Any
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write, path_of
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import run
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Plan, Resource, at, duration, plan, seconds, without
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.run_template import NESTED, check_pins, template
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.run_template import (
+    NESTED,
+    beside_others,
+    check_pins,
+    template,
+    throttled,
+)
 
 
 def build(params: Any) -> dict[str, Any]:
@@ -113,6 +122,13 @@ def check(params: Any) -> None:
         raise GcpError("image is required when state is present")
 
 
+def adapt(want: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+    if "template" not in want:
+        return want
+    now = None if live is None else live.get("template", {})
+    return {**want, "template": beside_others(throttled(want["template"], now), now)}
+
+
 AGAIN = "client.knative.dev/nonce"  # the label by which gcloud, too, asks for a new revision of the same template
 SERVICE = Resource(
     documentation=DOCUMENTATION,
@@ -124,6 +140,7 @@ SERVICE = Resource(
     output_only=("template.revision",),
     pending=lambda live: bool(live.get("reconciling")),
     build=build,
+    adapt=adapt,
     check=check,
     fields={
         "min_instances": Field("template.scaling.minInstanceCount"),

@@ -13,7 +13,7 @@ version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
 options:
-  name: {description: The instance's name. A deleted instance's name is free again after a week., type: str, required: true}
+  name: {description: The instance's name. A deleted instance's name is free again at once., type: str, required: true}
   state: {description: Whether the instance exists., type: str, choices: [present, absent], default: present}
   database_version: {description: Such as V(POSTGRES_16). A higher one upgrades in place., type: str}
   edition:
@@ -24,7 +24,7 @@ options:
   availability_type: {description: V(REGIONAL) keeps a standby in another zone., type: str, choices: [ZONAL, REGIONAL]}
   activation_policy: {description: V(NEVER) stops the instance., type: str, choices: [ALWAYS, NEVER]}
   master_instance_name: {description: Makes a read replica of this instance., type: str}
-  disk_size_gb: {description: Disk size. It can grow only., type: int}
+  disk_size_gb: {description: Disk size. It can grow only; with O(disk_autoresize) it is the least size., type: int}
   disk_type: {description: Disk type. Cannot change later., type: str, choices: [PD_SSD, PD_HDD]}
   disk_autoresize: {description: Grow the disk when it fills up., type: bool}
   disk_autoresize_limit: {description: Largest size for that in GB; 0 means no limit., type: int}
@@ -84,8 +84,8 @@ writes: {description: The requests that were or would be sent., type: list, elem
 
 from typing import Any
 
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, Write
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Resource, at, run, self_link
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Resource, at, run, self_link, without
 
 RESTARTING = {
     "settings.tier": "tier",
@@ -111,8 +111,23 @@ def restart(client: Client, live: dict[str, Any] | None, predicted: dict[str, An
 
 def flags(values: dict[str, Any]) -> list[dict[str, Any]]:
     """`on` and `off` are what YAML reads as true and false."""
-    words = {True: "on", False: "off"}
-    return [{"name": name, "value": words.get(value, None if value is None else str(value))} for name, value in values.items()]
+
+    def word(value: Any) -> str | None:
+        # 0 and 1 equal false and true, but are numbers.
+        return ("on" if value else "off") if isinstance(value, bool) else None if value is None else str(value)
+
+    return [{"name": name, "value": word(value)} for name, value in values.items()]
+
+
+def grown(want: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+    """A disk never shrinks; where it grows by itself the size that is asked for is the least one."""
+    size, now = at(want, "settings.dataDiskSizeGb"), at(live, "settings.dataDiskSizeGb")
+    if size is None or now is None or int(now) <= int(size):
+        return want
+    by_itself = at(want, "settings.storageAutoResize")
+    if at(live, "settings.storageAutoResize") if by_itself is None else by_itself:
+        return without(want, "settings.dataDiskSizeGb")
+    raise GcpError(f"disk_size_gb is {now} and cannot become {size}: a disk never shrinks. Write {now}, or disk_autoresize: true")
 
 
 INSTANCE = Resource(
@@ -125,6 +140,7 @@ INSTANCE = Resource(
     etag="settings.settingsVersion",
     pending=lambda live: live.get("state") in ("PENDING_CREATE", "MAINTENANCE"),
     explain=restart,
+    adapt=grown,
     fields={
         "region": Field("region", immutable=True),
         "database_version": Field(),

@@ -8,7 +8,7 @@ module: gcp_storage_bucket
 short_description: Cloud Storage buckets
 description:
   - Creates, changes and deletes a bucket. A bucket that still holds objects is never deleted.
-  - New buckets get uniform access and public access prevention unless the options say otherwise.
+  - New buckets get uniform access and public access prevention unless the options say otherwise. One that is there already keeps its own.
 version_added: 0.1.0
 author: Slipway maintainers (@slipway)
 extends_documentation_fragment: slipway.stack.gcp
@@ -19,8 +19,11 @@ options:
   storage_class: {description: Class of new objects., type: str, choices: [STANDARD, NEARLINE, COLDLINE, ARCHIVE]}
   labels: {description: All labels; one that is not named is removed., type: dict}
   versioning: {description: Keep replaced and deleted objects., type: bool}
-  uniform_access: {description: IAM alone decides; object ACLs are off., type: bool, default: true}
-  public_access_prevention: {description: Whether the public can be let in., type: str, choices: [enforced, inherited], default: enforced}
+  uniform_access: {description: IAM alone decides; object ACLs are off. New buckets get V(true)., type: bool}
+  public_access_prevention:
+    description: Whether the public can be let in. New buckets get V(enforced).
+    type: str
+    choices: [enforced, inherited]
   lifecycle_rules:
     description: All lifecycle rules, in the API's words. V([]) removes them.
     type: list
@@ -52,6 +55,8 @@ resource: {description: The bucket as the API shows it; in check mode as it woul
 writes: {description: The requests that were or would be sent., type: list, elements: str, returned: always}
 """
 
+from typing import Any
+
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import GcpError, Write
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Resource, duration, run
 
@@ -66,6 +71,15 @@ def check(params: dict[str, object]) -> None:
         raise GcpError("lifecycle_rules: numNewerVersions has no effect without versioning: true")
 
 
+def private(want: dict[str, Any], live: dict[str, Any] | None) -> dict[str, Any]:
+    """What a new bucket gets where nothing else is said."""
+    if live is not None:
+        return want
+    said = want.get("iamConfiguration", {})
+    access = {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced", **said}
+    return {**want, "iamConfiguration": access}
+
+
 BUCKET = Resource(
     documentation=DOCUMENTATION,
     api="storage",
@@ -76,13 +90,14 @@ BUCKET = Resource(
     etag="?ifMetagenerationMatch=metageneration",
     delete_query={"ifMetagenerationMatch": "metageneration"},
     check=check,
+    adapt=private,
     fields={
         "location": Field(convert=str.upper, immutable=True),
         "labels": Field(exact=True),
         "versioning": Field("versioning.enabled"),
         "uniform_access": Field("iamConfiguration.uniformBucketLevelAccess.enabled"),
         "public_access_prevention": Field("iamConfiguration.publicAccessPrevention"),
-        "lifecycle_rules": Field("lifecycle.rule"),
+        "lifecycle_rules": Field("lifecycle.rule", closed=True),
         "retention_period": Field("retentionPolicy.retentionPeriod", convert=whole_seconds),
         "soft_delete_period": Field("softDeletePolicy.retentionDurationSeconds", convert=whole_seconds),
         "kms_key_name": Field("encryption.defaultKmsKeyName"),

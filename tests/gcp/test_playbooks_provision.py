@@ -81,6 +81,15 @@ def check_figures(google: GoogleServer) -> None:
     assert {name: thresholds.get(name) for name in ALERTS} == ALERTS
     topics = sent(google, "pubsub/.*/topics/[^/]+")
     assert {name: topics[name]["messageRetentionDuration"] for name in TOPICS} == TOPICS
+    # Dead letters are moved by Google's own account, and stay until somebody takes them.
+    project = "pubsub/projects/clarity-loop-prod"
+    assert sent(google, f"{project}/subscriptions/dead-letters-kept")["dead-letters-kept"]["topic"].endswith("/topics/dead-letters")
+    agent = "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
+    grants = {
+        f"{project}/topics/dead-letters": {"role": "roles/pubsub.publisher", "members": [agent]},
+        f"{project}/subscriptions/health-data-worker": {"role": "roles/pubsub.subscriber", "members": [agent]},
+    }
+    assert {key: google.world.policies[key]["bindings"] for key in grants} == {key: [grant] for key, grant in grants.items()}
     assert sent(google, ".*/cryptoKeys/storage-key")["storage-key"]["rotationPeriod"] == "7776000s"
     limit = sent(google, ".*/securityPolicies/[^/]+")["mass-backend-policy"]["rules"][0]["rateLimitOptions"]
     assert (limit["rateLimitThreshold"], limit["banDurationSec"]) == ({"count": 100, "intervalSec": 60}, 600)

@@ -95,10 +95,14 @@ def test_the_life_of_a_service(google: GoogleServer, backend: Backend, tmp_path:
     assert [asked[0][0] for asked in patches(google, start)] == [100, 100]
     assert backend.service()["traffic"] == before
 
-    # Back to the revision before, not to one of the failed ones.
+    # Back to the revision before, not to one of the failed ones. What somebody else tagged keeps its address.
+    service = backend.service()
+    other = {"type": service["traffic"][0]["type"], "revision": service["traffic"][0]["revision"], "tag": "pr-12"}
+    service["traffic"].append(other)
+    service["trafficStatuses"].append(other | {"uri": service["uri"].replace("https://", "https://pr-12---")})
     back = playbook(google, "rollback", inventory, HOST, rollback_wait_seconds=1)
     assert back.code == 0, back.message
-    assert backend.traffic() == [("1", 100, "")]
+    assert backend.traffic() == [("1", 100, ""), ("2", 0, "pr-12")]
     again = playbook(google, "rollback", inventory, HOST, rollback_revision=backend.service()["traffic"][0]["revision"])
     assert (again.code, again.changes) == (0, [])
     assert google.world.violations == []

@@ -20,6 +20,7 @@ def test_bucket(google: GoogleServer, tmp_path: Path) -> None:
             "location": "us-central1",
             "labels": {"app": "mass", "old": "yes"},
             "versioning": True,
+            "public_access_prevention": "enforced",
             "lifecycle_rules": [{"action": {"type": "Delete"}, "condition": {"numNewerVersions": 5}}],
         },
         change={"storage_class": "NEARLINE", "lifecycle_rules": [{"action": {"type": "Delete"}, "condition": {"age": 30}}]},

@@ -366,10 +366,24 @@ def store_policy(call: Call, old: Json, new: Json) -> Json:
     if any("condition" in binding for binding in policy.get("bindings", [])) and policy.get("version") != 3:
         raise ApiError(400, "INVALID_ARGUMENT", "a policy with conditions needs version 3")
     policy["bindings"] = [binding for binding in policy.get("bindings", []) if binding.get("members")]
+    for binding in policy["bindings"]:
+        binding["members"] = [kept(call.world, member) for member in binding["members"]]
     policy["etag"] = base64.b64encode(uuid.uuid4().bytes[:6]).decode()
     policy.setdefault("version", 1)
     call.world.policies[call.key] = policy
     return copy.deepcopy(policy)
+
+
+def kept(world: World, member: str) -> str:
+    """How a policy keeps a member: addresses in small letters. Accounts that IAM does not know (yet) are refused."""
+    kind, colon, address = member.partition(":")
+    if not colon or kind in ("deleted", "principal", "principalSet", "principalHierarchy"):
+        return member
+    address = address.lower()
+    agent = address.endswith("@gs-project-accounts.iam.gserviceaccount.com")
+    if kind == "serviceAccount" and (world.unknown_yet(address) or (world.access and agent and address not in world.agents)):
+        raise ApiError(400, "INVALID_ARGUMENT", f"Service account {address} does not exist.")
+    return f"{kind}:{address}"
 
 
 def test_permissions(call: Call) -> Json:

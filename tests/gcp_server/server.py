@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 import ssl
 import sys
 import threading
@@ -165,6 +166,12 @@ class Handler(BaseHTTPRequestHandler):
             raise unknown(f"{self.command} https://{host}/{path}")
         if not token:
             raise ApiError(401, "UNAUTHENTICATED", "Request is missing required authentication credential.")
+        known = re.search(r"projects/([^/]+)/", path)
+        if known and world.unknown_yet(f"projects/{known[1]}/services/{api}.googleapis.com"):
+            info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED"}
+            info["metadata"] = {"service": f"{api}.googleapis.com"}
+            message = "If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry."
+            raise ApiError(403, "PERMISSION_DENIED", message, [info])
         tick(world)
         fault = world.fault(text, {"status", "drop_before", "race"})
         if fault and fault.kind == "race" and fault.race:

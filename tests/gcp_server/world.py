@@ -15,6 +15,8 @@ from typing import Any
 
 from .discovery import Json, Method
 
+PROJECT_NUMBER = "123456789012"  # of every project here
+
 
 class ApiError(Exception):
     """An answer other than success, in Google's words."""
@@ -137,6 +139,12 @@ class World:
             self.polls = 1
             # Who may reach and read what. Modules one by one are tried without the rest of a project; playbooks are not.
             self.access = False
+            # How many calls a new account stays unknown to IAM and an enabled API disabled, and what is in that state.
+            self.delay = 0
+            self.young: dict[str, int] = {}
+            # APIs that something still uses; agents of Google's own that were asked for.
+            self.used: set[str] = set()
+            self.agents: set[str] = set()
             self.identities: dict[str, tuple[str, str]] = {}  # identity token: whose, and for which address
             self.unready: dict[str, str] = {}  # images whose revisions never get ready, and what Google says of them
             # What answers at the addresses of Cloud Run: host and path in, body out, or an ApiError.
@@ -145,6 +153,12 @@ class World:
 
     def now(self) -> str:
         return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def unknown_yet(self, name: str) -> bool:
+        """One more call that meets what was made a moment ago."""
+        left = self.young.get(name, 0)
+        self.young[name] = max(0, left - 1)
+        return left > 0
 
     def fault(self, text: str, kinds: set[str]) -> Fault | None:
         """The next fault of these kinds for this request, counted down."""

@@ -31,6 +31,10 @@ SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 SERVICE_PATHS = {"storage": "storage/v1/", "compute": "compute/v1/"}
 OVERRIDE_NAMES = {"sqladmin": "SQL"}
 FIRST_DELAY, LONGEST_DELAY = 0.5, 32.0
+UNKNOWN_ACCOUNT = re.compile(r"[Ss]ervice account \S+ does not exist")
+DISABLED = ("SERVICE_DISABLED", "accessNotConfigured")
+# Only these answer with google.longrunning operations; elsewhere an object may be called operations.
+LONG_RUNNING = ("artifactregistry", "cloudbuild", "firestore", "redis", "run", "servicenetworking", "serviceusage")
 
 
 class GcpError(Exception):
@@ -162,7 +166,30 @@ class Client:
             asked["pageToken"] = page["nextPageToken"]
 
     def call(self, api: str, write: Write) -> Json:
-        """Send one request, again where that is safe, and return the decoded answer."""
+        """Send one request and return the decoded answer. What Google has taken already but does not know everywhere yet is waited for."""
+        waited, attempt = 0.0, 0
+        while True:
+            try:
+                return self.send(api, write)
+            except GcpError as error:
+                limit = self.patience(error)
+                if waited >= limit:
+                    text = f"{error} -- Waited {waited:.0f} s for it to be known everywhere." if waited else str(error)
+                    raise type(error)(text, error.status, error.reason) from None
+            step = min(delay(attempt, floor=0.5), limit - waited)
+            waited, attempt = waited + step, attempt + 1
+            self.sleep(step)
+
+    def patience(self, error: GcpError) -> float:
+        """Seconds that an answer is worth waiting for another one."""
+        if error.status == 400 and UNKNOWN_ACCOUNT.search(str(error)):
+            return float(self.options.get("propagation_timeout") or 0)
+        if error.reason in DISABLED:
+            return float(self.options.get("api_propagation_timeout") or 0)
+        return 0.0
+
+    def send(self, api: str, write: Write) -> Json:
+        """Send one request, again where that is safe."""
         repeatable = write.method != "POST" if write.repeatable is None else write.repeatable
         url = self.url(write.api or api, write.path)
         retries = int(self.options.get("retries") or 0)
@@ -201,7 +228,7 @@ class Client:
     def wait(self, api: str, answer: Json, write: Write) -> Json:
         """Four shapes: `done` (run, redis, ...), `status` (sqladmin), `status` with a waiting call (compute), none at all."""
         by_status = str(answer.get("kind", "")).endswith("#operation")
-        by_done = re.search(r"(^|/)operations/", str(answer.get("name", ""))) is not None
+        by_done = api in LONG_RUNNING and re.search(r"(^|/)operations/", str(answer.get("name", ""))) is not None
         if not by_status and not by_done:
             return answer
         limit = self.operation_timeout
@@ -258,7 +285,7 @@ class Client:
 def advice(status: int, reason: str, metadata: Json, message: str) -> str:
     """What to do next, or nothing where Google's words say it."""
     service = metadata.get("service", "")
-    if reason in ("SERVICE_DISABLED", "accessNotConfigured"):
+    if reason in DISABLED:
         return f" -- Enable {service or 'the API'} first: slipway.stack.gcp_project_services, services: [{service}]."
     if reason in ("RATE_LIMIT_EXCEEDED", "rateLimitExceeded", "quotaExceeded", "RESOURCE_EXHAUSTED") or status == 429:
         limit = metadata.get("quota_metric") or metadata.get("quota_limit") or "the quota named above"

@@ -29,6 +29,8 @@ class Field:
     merge: bool = False  # with key: entries that the user does not name stay
     unordered: bool = False  # a list that is a set
     whole: bool = False  # an object of which one part excludes others: when it differs it is replaced
+    closed: bool = False  # means by what it leaves out: compared at every depth, and replaced by what the user says when it differs
+    drops: tuple[str, ...] = ()  # keys of an object that the server never fills in: one that the user does not name goes
     secret: bool = False
     immutable: bool = False  # cannot change in place: fails and names the option
     create_only: bool = False  # used where the server has no value yet, never compared again
@@ -46,10 +48,15 @@ def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "", ex
     rule = rules.get(path, Field())
     if rule.create_only and have not in (None, ""):
         return have
+    if rule.closed:
+        return have if alike(want, have, rule) else want
     if isinstance(want, dict):
         old = have if isinstance(have, dict) else {}
-        new = {} if rule.exact else dict(old)
+        new = {} if rule.exact else {name: value for name, value in old.items() if name not in rule.drops or name in want}
         for name, value in want.items():
+            if value is None and path and name in old:
+                del new[name]
+                continue
             merged = overlay(value, old.get(name), rules, f"{path}.{name}" if path else name, explicit)
             if name in old or merged is not None:
                 new[name] = merged
@@ -72,6 +79,17 @@ def overlay(want: Any, have: Any, rules: Mapping[str, Field], path: str = "", ex
         return have if merged == items else merged
     same = canonical(want, rule) == canonical(have, rule)
     return have if same and not (explicit and have is None) else want
+
+
+def alike(want: Any, have: Any, rule: Field) -> bool:
+    """Equal at every depth, where what is empty is the same as what is missing."""
+    if isinstance(want, dict) or isinstance(have, dict):
+        sides = [side if isinstance(side, dict) else {} for side in (want, have)]
+        return all(alike(sides[0].get(name), sides[1].get(name), rule) for name in {*sides[0], *sides[1]})
+    if isinstance(want, list) or isinstance(have, list):
+        lists = [side if isinstance(side, list) else [] for side in (want, have)]
+        return len(lists[0]) == len(lists[1]) and all(alike(left, right, rule) for left, right in zip(*lists, strict=True))
+    return bool(canonical(want, rule) == canonical(have, rule))
 
 
 def canonical(value: Any, rule: Field) -> Any:
@@ -155,9 +173,14 @@ def merge_patch(old: Json, new: Json) -> Json:
     return patch
 
 
+def open_map(rules: Mapping[str, Field], path: str) -> bool:
+    rule = rules.get(path, Field())
+    return rule.exact or rule.closed
+
+
 def shape(value: Any, want: Any, rules: Mapping[str, Field], path: str = "") -> Any:
     """The part of the object that the user speaks of. Maps whose keys may go are shown whole."""
-    if not isinstance(want, dict) or not isinstance(value, dict) or rules.get(path, Field()).exact:
+    if not isinstance(want, dict) or not isinstance(value, dict) or open_map(rules, path):
         return value
     return {key: shape(value[key], want[key], rules, f"{path}.{key}" if path else key) for key in want if key in value}
 

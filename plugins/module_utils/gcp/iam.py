@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .client import Client, GcpError, Json, Write, path_of
@@ -23,6 +24,7 @@ KINDS = {
     "subscription": ("pubsub", "v1/projects/{project}/subscriptions/{resource}"),
     "kms_key": ("cloudkms", "v1/projects/{project}/locations/{region}/keyRings/{key_ring}/cryptoKeys/{key}"),
 }
+CASE_MATTERS = ("principal", "principalSet", "principalHierarchy")
 Binding = tuple[str, str]  # role and canonical condition
 
 
@@ -69,13 +71,24 @@ def write(params: Mapping[str, Any], live: Json, bindings: dict[Binding, set[str
 
 
 def condition_text(condition: Mapping[str, Any] | None) -> str:
-    """Two conditions are the same where all of their parts are."""
+    """Two conditions are the same where all of their parts are. What YAML's blocks end with is none."""
     parts = ("title", "expression", "description")
-    return "\n".join(f"{name}={condition[name]}" for name in parts if condition.get(name)) if condition else ""
+    found = {name: str(condition[name]).strip() for name in parts if condition.get(name)} if condition else {}
+    return json.dumps(found) if found else ""
 
 
-def condition_json(text: str) -> Json:
-    return dict(line.split("=", 1) for line in text.split("\n"))
+def canonical(member: str) -> str:
+    """The member as Google keeps it: addresses in small letters, but for identities of federations."""
+    kind, colon, rest = member.partition(":")
+    if kind == "deleted":
+        return f"deleted:{canonical(rest)}"
+    return member if kind in CASE_MATTERS or not colon else f"{kind}:{rest.lower()}"
+
+
+def spelled(members: Iterable[str], known: Iterable[str] = ()) -> set[str]:
+    """These members in Google's spelling, or in the one that the policy has."""
+    there = {canonical(member): member for member in known}
+    return {there.get(canonical(member), canonical(member)) for member in members}
 
 
 def tabled(policy: Json | None) -> dict[Binding, set[str]]:
@@ -94,7 +107,7 @@ def untabled(table: dict[Binding, set[str]], live: Json | None = None) -> list[J
     for role, text in sorted(table):
         if table[role, text]:
             binding: Json = {"role": role, "members": sorted(table[role, text])}
-            found.append(binding | ({"condition": known.get(text) or condition_json(text)} if text else {}))
+            found.append(binding | ({"condition": known.get(text) or json.loads(text)} if text else {}))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from .client import MISSING_LIBRARY, Client, ConflictError, GcpError, Json, LostConnectionError, Write, delay, path_of
+from .client import DISABLED, MISSING_LIBRARY, Client, ConflictError, GcpError, Json, LostConnectionError, Write, delay, path_of
 from .compare import (
     MASK,
     Field,
@@ -77,6 +77,8 @@ COMMON: dict[str, Json] = {
     "request_timeout": {"type": "int", "default": 60},
     "operation_timeout": {"type": "int", "default": 1800},
     "retries": {"type": "int", "default": 6},
+    "propagation_timeout": {"type": "int", "default": 120},
+    "api_propagation_timeout": {"type": "int", "default": 0},
 }
 
 
@@ -100,6 +102,7 @@ class Resource:
     output_only: tuple[str, ...] = ()  # below a changed field, yet the server's own
     pending: Callable[[Json], bool] | None = None  # still busy with somebody's earlier operation
     build: Callable[[Mapping[str, Any]], Json] | None = None  # the options that `fields` does not name
+    adapt: Callable[[Json, Json | None], Json] | None = None  # the options as JSON, in the light of what is there (None: nothing)
     check: Callable[[Mapping[str, Any]], None] | None = None  # raises GcpError on options that contradict each other
     explain: Callable[[Client, Json | None, Json | None], Json] | None = None  # more keys of the result when something changes
     facts: Callable[[Mapping[str, Any]], Json] | None = None  # more keys of the result in any case
@@ -155,6 +158,8 @@ def plan(resource: Resource, params: Mapping[str, Any], live: Json | None) -> Pl
     """Pure: options and the server's object in, requests out."""
     path = path_of(resource.path, params)
     want = resource.wanted(params, live is None)
+    if resource.adapt and params.get("state") != "absent":
+        want = resource.adapt(want, live)
     absent, present = {"state": "absent"}, {"state": "present"}
     if params.get("state") == "absent":
         if live is None:
@@ -260,7 +265,7 @@ def converge(
             live = read()
         except GcpError as error:
             # Where the API itself will be enabled by an earlier task of the same check run, nothing can exist yet.
-            if not (module.check_mode and error.reason in ("SERVICE_DISABLED", "accessNotConfigured")):
+            if not (module.check_mode and error.reason in DISABLED):
                 raise
             module.warn(f"check mode: taken as absent, for the API is not enabled: {error}")
             live = None

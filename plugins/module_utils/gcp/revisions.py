@@ -14,6 +14,17 @@ def newest_first(revisions: Iterable[Json]) -> list[Json]:
     return sorted(revisions, key=lambda revision: (revision["createTime"], int(revision.get("generation", 0))), reverse=True)
 
 
+def serving_place(containers: list[Json]) -> int:
+    """Which of them takes the requests: the one with a port."""
+    return next((place for place, item in enumerate(containers) if item.get("ports")), 0)
+
+
+def image(revision: Json) -> str | None:
+    containers = revision.get("containers") or [{}]
+    found = containers[serving_place(containers)].get("image")
+    return None if found is None else str(found)
+
+
 def short(revision: Json) -> str:
     return str(revision["name"]).rpartition("/")[2]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .client import GcpError, Json
 from .resource import Field, seconds
+from .revisions import serving_place
 
 # Paths below `template`; a job's template is one level deeper.
 RULES = {
@@ -29,8 +30,35 @@ RULES = {
 NESTED = {f"template.{path}": rule for path, rule in RULES.items()}
 
 
+def beside_others(want: Json, live: Json | None) -> Json:
+    """Our container among those that somebody else put beside it: it is the one with a port, and the others stay with their volumes."""
+    if "containers" not in want:
+        return want
+    have = (live or {}).get("containers", [])
+    mine = serving_place(have)
+    others = [item for place, item in enumerate(have) if place != mine]
+    mounted = {mount["name"] for item in others for mount in item.get("volumeMounts", [])}
+    found = {**want, "containers": [*have[:mine], *want["containers"], *have[mine + 1 :]]}
+    if others and "volumes" in want:
+        named = {volume["name"] for volume in want["volumes"]}
+        kept = [volume for volume in (live or {}).get("volumes", []) if volume["name"] in mounted - named]
+        found["volumes"] = [*want["volumes"], *kept]
+    return found
+
+
+def throttled(want: Json, live: Json | None) -> Json:
+    """Cloud Run's default is CPU while requests are served, but only where no resources are named: then it is all the time."""
+    resources = want.get("containers", [{}])[0].get("resources", {})
+    if live is not None or "limits" not in resources or "cpuIdle" in resources:
+        return want
+    first, *rest = want["containers"]
+    return {**want, "containers": [{**first, "resources": {**resources, "cpuIdle": True}}, *rest]}
+
+
 def millicores(value: Any) -> Any:
     text = str(value)
+    if not re.fullmatch(r"\d+m|\d*\.?\d+", text):
+        raise GcpError(f"cpu is {text!r}: write processors such as '2', or thousandths such as '500m'")
     return float(text[:-1]) if text.endswith("m") else float(text) * 1000
 
 
@@ -61,6 +89,8 @@ def check_pins(params: Mapping[str, Any]) -> None:
 
 def container(params: Mapping[str, Any]) -> Json:
     """One container: what it runs, its environment, its limits and probes."""
+    if params["cpu"] is not None:
+        millicores(params["cpu"])
     limits = {key: params[key] for key in ("cpu", "memory") if params[key] is not None}
     resources = {"limits": limits or None, "cpuIdle": params.get("cpu_throttling"), "startupCpuBoost": params.get("startup_cpu_boost")}
     body: Json = {name: params[name] for name in ("image", "command", "args")}

@@ -8,6 +8,7 @@ import base64
 import functools
 import hashlib
 import json
+import mimetypes
 import os
 import uuid
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ except ImportError:  # pragma: no cover - reported by the module, with the insta
     RequestException = OSError  # type: ignore[assignment,misc]
 
 MEBIBYTE = 1024 * 1024
+TYPES = mimetypes.MimeTypes()  # without the files of the machine it runs on
 BUSY = (408, 429, 500, 502, 503, 504)
 Progress = Callable[[int], None]
 
@@ -35,6 +37,12 @@ def checksum(file: Path) -> str:
         while block := stream.read(MEBIBYTE):
             state = crc32c(block, state)
     return base64.b64encode(state.to_bytes(4, "big")).decode()
+
+
+def content_type(name: str) -> str:
+    """By the name alone, whatever tables the machine has; browsers open what they know."""
+    kind, encoding = TYPES.guess_type(name)
+    return {"gzip": "application/gzip", None: kind or "application/octet-stream"}.get(encoding, "application/octet-stream")
 
 
 def object_path(bucket: str, name: str) -> str:
@@ -102,13 +110,14 @@ class Bucket:
     def upload(self, file: Path, name: str, crc: str, progress: Progress = lambda count: None) -> None:
         """Google itself refuses content that does not fit the checksum."""
         size = file.stat().st_size
-        metadata = json.dumps({"name": name, "crc32c": crc}).encode()
+        kind = content_type(name)
+        metadata = json.dumps({"name": name, "crc32c": crc, "contentType": kind}).encode()
         if size > self.chunk:
             self.resumable(file, name, crc, size, metadata, progress)
             return
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode() + metadata
-        middle = f"\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n".encode()
+        middle = f"\r\n--{boundary}\r\nContent-Type: {kind}\r\n\r\n".encode()
         body = head + middle + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
         answer = self.patiently(lambda: self.once("POST", self.uploads, headers, body, uploadType="multipart"), f"upload of {name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ..crud import get_policy, set_policy
 from ..discovery import Json
-from ..world import Call, registry
+from ..world import PROJECT_NUMBER, Call, registry
 
 registry.method("cloudresourcemanager.projects.getIamPolicy")(get_policy)
 registry.method("cloudresourcemanager.projects.setIamPolicy")(set_policy)
@@ -14,4 +14,4 @@ registry.method("cloudresourcemanager.projects.setIamPolicy")(set_policy)
 @registry.method("cloudresourcemanager.projects.get")
 def get_project(call: Call) -> Json:
     """Every project exists here, all with the same number."""
-    return {"projectId": call.groups["projectId"], "projectNumber": "123456789012", "lifecycleState": "ACTIVE"}
+    return {"projectId": call.groups["projectId"], "projectNumber": PROJECT_NUMBER, "lifecycleState": "ACTIVE"}

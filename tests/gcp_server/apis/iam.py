@@ -32,6 +32,7 @@ def create(call: Call) -> Json:
     if f"iam/{made['name']}" in call.world.objects:
         raise ApiError(409, "ALREADY_EXISTS", f"Service account {identifier} already exists within project {made['projectId']}.")
     call.world.objects[f"iam/{made['name']}"] = made
+    call.world.young[made["email"]] = call.world.delay
     return copy.deepcopy(made)
 
 

@@ -31,10 +31,11 @@ def fill(template: Json) -> None:
     for container in template.get("containers", []):
         if not container.get("image"):
             raise invalid("template.containers[0].image: must be set")
-        container.setdefault("resources", {}).setdefault("limits", {})
+        # CPU is taken away between requests by default, but not where resources are named without saying so.
+        container.setdefault("resources", {"cpuIdle": True}).setdefault("limits", {})
         container["resources"]["limits"] = {"cpu": "1000m", "memory": "512Mi"} | container["resources"]["limits"]
-        container["resources"].setdefault("cpuIdle", True)
-        container.setdefault("ports", [{"name": "http1", "containerPort": 8080}])
+        if not any(item.get("ports") for item in template["containers"]):
+            container["ports"] = [{"name": "http1", "containerPort": 8080}]
         container.setdefault(
             "startupProbe", {"timeoutSeconds": 240, "periodSeconds": 240, "failureThreshold": 1, "tcpSocket": {"port": 8080}}
         )

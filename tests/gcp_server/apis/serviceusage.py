@@ -29,6 +29,7 @@ def switch(call: Call, names: list[str], state: str) -> Json:
     def finish() -> Json:
         for name in names:
             call.world.objects[f"serviceusage/{name}"] = show(call, name) | {"state": state}
+            call.world.young[name] = call.world.delay if state == "ENABLED" else 0
         return {"services": [show(call, name) for name in names]} if len(names) > 1 else {"service": show(call, names[0])}
 
     def undo() -> None:
@@ -58,6 +59,9 @@ def enable(call: Call) -> Json:
 
 @registry.method("serviceusage.services.disable")
 def disable(call: Call) -> Json:
+    name = call.key.partition("/")[2].rpartition("/")[2]
+    if name in call.world.used and call.body.get("checkIfServiceHasUsage") == "CHECK":
+        raise ApiError(400, "FAILED_PRECONDITION", f"The service {name} has been used in the last 30 days.")
     return switch(call, [call.key.partition("/")[2]], "DISABLED")
 
 

@@ -39,6 +39,8 @@ FLAGS = {
     "log_min_duration_statement": False,
     "cloudsql.iam_authentication": True,
     "work_mem": False,
+    "log_temp_files": False,
+    "max_parallel_workers_per_gather": False,
 }
 
 

@@ -8,7 +8,7 @@ import datetime
 
 from ..crud import Kind, store_policy
 from ..discovery import Json
-from ..world import ApiError, Call, registry
+from ..world import PROJECT_NUMBER, ApiError, Call, registry
 
 
 def on_bucket(call: Call, new: Json, old: Json | None) -> None:
@@ -82,6 +82,15 @@ def get_iam(call: Call) -> Json:
 @registry.method("storage.buckets.setIamPolicy")
 def set_iam(call: Call) -> Json:
     return store_policy(call, get_iam(call), call.body) | {"kind": "storage#policy"}
+
+
+@registry.method("storage.projects.serviceAccount.get")
+def storage_agent(call: Call) -> Json:
+    """Asking for the agent makes it."""
+    number = PROJECT_NUMBER
+    address = f"service-{number}@gs-project-accounts.iam.gserviceaccount.com"
+    call.world.agents.add(address)
+    return {"email_address": address, "kind": "storage#serviceAccount"}
 
 
 @registry.method("storage.objects.get")

@@ -31,7 +31,7 @@ gcp_sql: {name: shop-db, tier: db-custom-2-7680, databases: [shop], users: [{nam
 gcp_secrets:
   - {name: database-password, generate: 32}
   - {name: database-url, dsn: {database: shop, user: shop}}
-gcp_topics: [{name: orders, subscriptions: [{name: work, dead_letter_topic: dead}]}, {name: dead}]
+gcp_topics: [{name: orders, subscriptions: [{name: work, dead_letter_topic: dead}]}, {name: dead, subscriptions: [{name: kept}]}]
 gcp_channels: [{name: mail, type: email, labels: {email_address: a@example.org}}]
 gcp_alerts: [{name: slow, conditions: [{}], channels: [mail]}]
 """)
@@ -120,6 +120,7 @@ def test_the_examples_are_accepted(path: Path) -> None:
         ("gcp_secrets.1.dsn.database", "shp", "gcp_secrets[1].dsn.database is 'shp'; allowed: databases of gcp_sql: shop"),
         ("gcp_channels", [{"name": "mail", "type": "email", "labels": {}}] * 2, "gcp_channels is"),
         ("gcp_topics.0.subscriptions.0.dead_letter_topic", "ded", "gcp_topics[0].subscriptions[0].dead_letter_topic is 'ded'; allowed"),
+        ("gcp_topics.1.subscriptions", [], "gcp_topics[1].subscriptions is missing; allowed: at least one, for what nobody"),
         ("gcp_alerts.0.channels", ["male"], "gcp_alerts[0].channels is 'male'; allowed: names out of gcp_channels: mail"),
         ("gcp_canary", {"steps": [50, 10]}, "gcp_canary.steps is [50, 10]; allowed: rising percents"),
         ("release_image", "shop:latest", "release_image is 'shop:latest'; allowed: NAME@sha256:DIGEST"),
