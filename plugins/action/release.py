@@ -33,7 +33,7 @@ def arguments_of(application: Mapping[str, Any]) -> dict[str, Any]:
         "post_install": build["commands"],
         **{f"build_{key}": build[key] for key in ("environment", "secrets")},
         "migrate": migrate["command"],
-        **{f"migrate_{key}": migrate[key] for key in ("check", "files", "timeout", "environment", "secrets")},
+        **{f"migrate_{key}": migrate[key] for key in ("check", "files", "timeout", "environment", "secrets", "database", "lock_timeout")},
     }
 
 

@@ -154,6 +154,24 @@ options:
     type: list
     elements: str
     default: ["**/migrations/*.py", "**/migrations/*.sql", "**/versions/*.py"]
+  schema:
+    description:
+      - Whether migrations may take away what the release that is live may still read, such as a column. V(refuse) names file and line, as
+        far as they can be read from the text of Alembic's, Django's and SQL migrations; V(accept) is for code that does without already.
+    type: str
+    choices: [refuse, accept]
+    default: refuse
+  migrate_database:
+    description:
+      - URL of the database, straight to PostgreSQL, as the account that migrates. While O(migrate) runs an advisory lock is held there,
+        so that nobody else migrates this application, and what is left of it is ended when it fails. Needs psycopg2 on the host.
+        Empty for neither.
+    type: str
+    default: ""
+  migrate_lock_timeout:
+    description: Seconds that a statement of O(migrate) may wait for a lock; then it is cancelled and the holder named. 0 for any.
+    type: int
+    default: 10
   migrate_environment:
     description: Environment of O(migrate) alone, added to O(environment).
     type: dict
@@ -321,6 +339,8 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.build import
     manifest,
     words,
 )
+from ansible_collections.slipway.stack.plugins.module_utils.release.guard import Guard, GuardError
+from ansible_collections.slipway.stack.plugins.module_utils.release.removals import removals
 from ansible_collections.slipway.stack.plugins.module_utils.release.store import (
     MANIFEST,
     MIGRATED,
@@ -333,6 +353,8 @@ from ansible_collections.slipway.stack.plugins.module_utils.release.store import
 
 # In memory, and gone with the command that needs them.
 SECRETS_HOME = Path("/run/slipway/release")
+MIGRATION_PATIENCE = 60
+"""Seconds that a migration waits for another one of the same application to end."""
 
 SOURCE = {
     "type": {"type": "str", "required": True, "choices": ["directory", "git", "file", "package"]},
@@ -475,16 +497,31 @@ def describe_source(params: dict[str, Any]) -> dict[str, object]:
 def migrate(params: dict[str, Any], store: Store, identity: str, runner: Runner) -> None:
     folder = store.path(identity)
     venv = folder / "venv"
-    with application_environment(params, venv, params["migrate_environment"], params["migrate_secrets"]) as environment:
-        for purpose, argv in (("migrate", params["migrate"]), ("the check after the migration", params["migrate_check"])):
-            if argv:
-                runner.run(
-                    words(argv, venv),
-                    cwd=folder / "source", purpose=purpose, extra=environment, user=params["user"], seconds=params["migrate_timeout"],
-                )  # fmt: skip
+    guard = Guard(params["migrate_database"], params["name"], MIGRATION_PATIENCE, params["migrate_lock_timeout"])
+    try:
+        with guard, application_environment(params, venv, params["migrate_environment"], params["migrate_secrets"]) as environment:
+            for purpose, argv in (("migrate", params["migrate"]), ("the check after the migration", params["migrate_check"])):
+                if argv:
+                    runner.run(
+                        words(argv, venv),
+                        cwd=folder / "source", purpose=purpose, extra=environment, user=params["user"], seconds=params["migrate_timeout"],
+                    )  # fmt: skip
+    except CommandError as error:
+        raise CommandError(f"migrate: {guard.blocked}\n{error}" if guard.blocked else str(error)) from None
     done = {"command": params["migrate"], "migrated": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     write_atomic(folder / MIGRATED, manifest(done))
     schema.remember(store, identity, params["migrate_files"])
+
+
+class SchemaError(Exception):
+    """The migrations do not suit the code that runs meanwhile."""
+
+
+def removed_for_what_runs(params: dict[str, Any], store: Store, identity: str) -> list[str]:
+    """What the migration will take away from the releases that are live."""
+    new = store.path(identity) / "source"
+    live = {store.path(name) / "source" for name in store.live().values()} - {new}
+    return sorted({line for folder in live for line in removals(new, folder, params["migrate_files"])})
 
 
 def actions_of(params: dict[str, Any], store: Store, identity: str) -> dict[str, Any]:
@@ -525,6 +562,12 @@ def perform(params: dict[str, Any], store: Store, identity: str, todo: dict[str,
         store.remove(name)
     if todo["build"]:
         warnings = build(params, store, identity, plan, recipe, runner)
+    gone = removed_for_what_runs(params, store, identity) if todo["due"] and params["schema"] == "refuse" else []
+    if gone:
+        raise SchemaError(
+            f"{params['name']}: the migrations of {identity} take away what the release that is live may still read: {'; '.join(gone)}. "
+            "Release code that does without it first, and take it away with the release after; or say -e deploy_schema=accept"
+        )
     if todo["migrate"]:
         migrate(params, store, identity, runner)
     store.remember()
@@ -552,6 +595,9 @@ def main() -> None:
             "migrate_timeout": {"type": "int", "default": 1800},
             "migrate_files": {"type": "list", "elements": "str", "default": list(schema.FILES)},
             "migrate_environment": {"type": "dict", "default": {}},
+            "migrate_database": {"type": "str", "default": "", "no_log": True},
+            "migrate_lock_timeout": {"type": "int", "default": 10},
+            "schema": {"type": "str", "choices": ["refuse", "accept"], "default": "refuse"},
             "migrate_secrets": {"type": "dict", "default": {}, "no_log": True},
             "user": {"type": "str", "default": ""},
             "environment": {"type": "dict", "default": {}},
@@ -578,6 +624,7 @@ def main() -> None:
     identity = release_id(params["payload"]["label"], recipe)
     store = Store(Path(params["root"]), params["name"])
     hidden = [str(value) for values in (params["secrets"], params["build_secrets"], params["migrate_secrets"]) for value in values.values()]
+    hidden += [params["migrate_database"]] if params["migrate_database"] else []
     try:
         if module.check_mode:
             todo = actions_of(params, store, identity)
@@ -588,7 +635,7 @@ def main() -> None:
                     module.exit_json(changed=False, needs_payload=True)
                 for warning in perform(params, store, identity, todo, plan, recipe, lock):
                     module.warn(settings.masked(warning, hidden))
-    except (CommandError, StoreError) as error:
+    except (CommandError, GuardError, SchemaError, StoreError) as error:
         module.fail_json(msg=settings.masked(str(error), hidden), id=identity)
     actions = [
         *(f"clear away the unfinished {name}" for name in todo["clear"]),

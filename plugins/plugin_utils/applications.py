@@ -593,10 +593,12 @@ def _compiled(
         owner = name if folder["writable"] else "root"
         folders.append({"path": folder["path"], "owner": owner, "group": name, "mode": folder["mode"]})
     secrets = {**secret, **application["secrets"]}
-    kept = ("source", "python", "installer", "uv_version", "packages", "build", "secret_delivery", "keep_releases")
+    kept = ("source", "python", "installer", "uv_version", "build", "secret_delivery", "keep_releases")
+    guarded = bool(application["migrate"]) and any(entry["to"] == "postgres" for entry in _migrating(application).values())
     return {
         "name": name,
         **{key: application[key] for key in kept},
+        "packages": application["packages"] + (["python3-psycopg2"] if guarded else []),  # of module_utils/release/guard.py
         "files": [{**file, "source": str(Path(base) / file["source"]) if file["source"] else None} for file in application["files"]],
         "source": {key: value for key, value in application["source"].items() if value is not None},
         "environment": {**plain, **application["environment"]},
@@ -608,16 +610,22 @@ def _compiled(
         "secrets_folder": f"{settings}/secrets",
         "side": side,
         "link": f"{home}/{BESIDE if side else LINKS[role]}",
-        "broker_url": _broker_url(application["connections"], connections),
+        "broker_url": _first_url(application["connections"], "redis_broker", connections),
         "ready": application["health"]["ready"],
         "host": application["health"]["host"],
     }
 
 
-def _broker_url(wanted: Mapping[str, Mapping[str, Any]], table: Mapping[str, Any]) -> str:
-    """The URL of the first connection to a broker, for what shows its queues; empty where there is none."""
+def _migrating(application: Mapping[str, Any]) -> dict[str, Any]:
+    """The connections that a migration has, its own first."""
+    own: Mapping[str, Any] = (application["migrate"] or {}).get("connections", {})
+    return {**own, **{name: entry for name, entry in application["connections"].items() if name not in own}}
+
+
+def _first_url(wanted: Mapping[str, Mapping[str, Any]], service: str, table: Mapping[str, Any]) -> str:
+    """The URL of the first connection to a service, for tools that are not the application; empty where there is none."""
     for entry in wanted.values():
-        if entry["to"] == "redis_broker":
+        if entry["to"] == service:
             return str(connection({key: entry[key] for key in ("to", "user", "database") if entry.get(key) is not None}, table))
     return ""
 
@@ -659,7 +667,8 @@ def _migration(
         for member in groups.get(process["hosts"], [])
     }
     if not migrate or role != first_role or host != next((name for name in running if name in candidates), ""):
-        return {"command": [], "check": [], "files": [], "environment": {}, "secrets": {}, "timeout": 1800}
+        nothing: dict[str, Any] = {"command": [], "check": [], "files": [], "environment": {}, "secrets": {}}
+        return {**nothing, "timeout": 1800, "database": "", "lock_timeout": 0}
     plain, secret = _delivered(migrate["connections"], connections)
     return {
         "command": migrate["command"],
@@ -668,6 +677,8 @@ def _migration(
         "environment": {**plain, **migrate["environment"]},
         "secrets": {**secret, **migrate["secrets"]},
         "timeout": migrate["timeout"],
+        "database": _first_url(_migrating(application), "postgres", connections),
+        "lock_timeout": migrate["lock_timeout"],
     }
 
 

@@ -59,6 +59,29 @@ class Watcher:
         self._thread.join()
 
 
+MIGRATION = """import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    assert sa
+    {forth}
+"""
+# Somebody's session in the middle of a transaction that has read the table.
+OPEN_SESSION = """systemd-run --quiet --collect --unit=open-session --uid=postgres psql -X -d orders -c \
+  "begin; select count(*) from orders; select pg_sleep(120)" &&
+  timeout 20 sh -c 'until runuser -u postgres -- psql -XAt -c "select query from pg_stat_activity where state = '"'active'"'" \
+    | grep -q "^begin; select count.*sleep"; do sleep 0.2; done'"""
+
+
+def add_a_migration(source: Path, forth: str) -> None:
+    """To a copy of the example."""
+    (source / "orders/migrations/versions/0003_third.py").write_text(MIGRATION.format(forth=forth))
+
+
 def test_a_broken_nginx_template_is_put_back(lab: Site, url: str, tmp_path: Path) -> None:
     checkout = copy_of_the_checkout(tmp_path)
     with (checkout / "roles/nginx/templates/etc/nginx/nginx.conf.j2").open("a") as template:
@@ -133,12 +156,38 @@ def test_a_release_that_answers_errors_loses_its_requests(lab: Site, url: str, t
     assert "8002" not in lab.shell("edge1", "cat /etc/nginx/conf.d/50-orders.conf")
 
 
-def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> None:
-    """It runs beside the present one, gets a quarter of the requests, then all of them, then its place."""
+def test_a_migration_that_would_stop_others_never_runs(lab: Site, url: str, tmp_path: Path) -> None:
+    """One takes away what the live release reads; one waits behind a session that somebody left open."""
     source = tmp_path / "orders"
     shutil.copytree(ROOT / "examples/orders", source)
+    before = lab.shell("app1", "readlink /opt/orders/current /opt/orders/current-workers")
+    values = f'{{"own_application": "{source}", "own_lock_timeout": 2}}'
+    add_a_migration(source, 'op.drop_column("orders", "total_cents")')
+    with Watcher(url, "/orders/00000000-0000-0000-0000-000000000000", {404}) as watcher:
+        refused = lab.play("-e", values, playbook="playbooks/deploy.yml")
+        add_a_migration(source, 'op.add_column("orders", sa.Column("note", sa.Text(), nullable=True))')
+        lab.shell("data1", OPEN_SESSION)
+        blocked = lab.play("-e", values, playbook="playbooks/deploy.yml")
+    # A statement goes on when its client is gone.
+    ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'begin; select count%'"
+    assert lab.shell("data1", f'runuser -u postgres -- psql -XAt -c "{ended}"').strip() == "1"
+    assert "orders/migrations/versions/0003_third.py:10 drop_column orders total_cents" in refused.output
+    assert "deploy_schema=accept" in refused.output
+    assert re.search(r"app1: migrate: it waited more than 2 s for a lock that postgres holds \(pid \d+\)", blocked.output)
+    assert watcher.failures == []
+    assert lab.shell("app1", "readlink /opt/orders/current /opt/orders/current-workers") == before
+    columns = "select count(*) from information_schema.columns where table_name = 'orders' and column_name in ('note', 'total_cents')"
+    assert lab.shell("data1", f'runuser -u postgres -- psql -XAt -d orders -c "{columns}"').strip() == "1"
+
+
+def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> None:
+    """Its migration comes after a backup; it runs beside the present one, gets a quarter of the requests, then all, then its place."""
+    source = tmp_path / "orders"
+    shutil.copytree(ROOT / "examples/orders", source)
+    add_a_migration(source, 'op.add_column("orders", sa.Column("note", sa.Text(), nullable=True))')
     (source / "orders" / "main.py").open("a").write("\n# another release\n")
     before = lab.shell("app1", "readlink /opt/orders/current")
+    backups = lab.shell("data1", "ls /var/backups/slipway/postgres").split()
     assert eventually(lambda: request(f"{url}/health/ready", NAME).status_code == 200, 30)
     first: list[Run] = []
     values = f'{{"own_application": "{source}", "deploy_reason": "new checkout"}}'
@@ -154,6 +203,10 @@ def test_a_new_release_drops_no_request(lab: Site, url: str, tmp_path: Path) -> 
     assert sum(second.changed.values()) == 0
     assert [step.values["new"]["errors"] for step in first[0].results if step.task.startswith("Judge")] == [0, 0]
     assert lab.shell("app1", "readlink /opt/orders/current") != before
+    (backup,) = set(lab.shell("data1", "ls /var/backups/slipway/postgres").split()) - set(backups)
+    schema = lab.shell("data1", f"pg_restore --schema-only --table=orders --file=- /var/backups/slipway/postgres/{backup}/orders.dump")
+    assert "total_cents" in schema
+    assert "note" not in schema
     assert watcher.asked > 10
     assert watcher.failures == []
 

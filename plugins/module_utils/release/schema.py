@@ -15,9 +15,14 @@ FILES = ("**/migrations/*.py", "**/migrations/*.sql", "**/versions/*.py")
 """Where Django and Alembic keep them."""
 
 
+def migrations(source: Path, patterns: Sequence[str]) -> list[Path]:
+    """The files in a source folder that are its migrations."""
+    return sorted({path for pattern in patterns for path in source.glob(pattern) if path.is_file()})
+
+
 def digest(source: Path, patterns: Sequence[str]) -> str:
     """Changes exactly when a migration comes, goes or changes; empty where there is none."""
-    found = sorted({path for pattern in patterns for path in source.glob(pattern) if path.is_file()})
+    found = migrations(source, patterns)
     if not found:
         return ""
     whole = hashlib.sha256()

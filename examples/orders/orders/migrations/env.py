@@ -22,7 +22,7 @@ def migrate(connection: Connection) -> None:
     with context.begin_transaction():
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         # Rather fail than queue behind a long query and block every reader queued behind us.
-        connection.execute(text("set local lock_timeout = '10s'"))
+        connection.execute(text("set local lock_timeout = '30s'"))
         context.run_migrations()
 
 
