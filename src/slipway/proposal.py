@@ -32,6 +32,8 @@ PARTS = {
 PREFIXES = ("DB_", "DATABASE_", "POSTGRES_", "POSTGRESQL_", "PG", "SQL_", "DJANGO_DB_")
 GUNICORN = "gunicorn==23.0.0"
 STATIC = "/opt/{name}/current/source/static"
+# The newest Python that a supported Debian has, as the number after 3.
+NEWEST = 13
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
 # Where the health of an application is asked, the one that says most first.
 READY = ("/health/ready", "/ready", "/readyz", "/readiness", "/healthz", "/health", "/api/v1/health", "/api/health")
@@ -51,6 +53,7 @@ class Found:
     django: str = ""
     alembic: bool = False
     lock: str = ""
+    python: str = ""
     packages: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     required: set[str] = field(default_factory=set)
@@ -62,6 +65,7 @@ def read(root: Path) -> Found:
     found = Found(alembic=(root / "alembic.ini").is_file())
     found.lock = next((name for name in LOCKS if (root / name).is_file()), "uv.lock" if workspace(root) else "")
     found.packages = _packages(root)
+    found.python = _python(root)
     for path in _sources(root):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
@@ -151,6 +155,17 @@ def _text(node: ast.expr) -> set[str]:
     return {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
 
 
+def _python(root: Path) -> str:
+    """The version of Python that uv has to get, because requires-python leaves out Debian's newest; empty where it does not."""
+    if not (root / "pyproject.toml").is_file():
+        return ""
+    project: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text())
+    wanted = str(project.get("project", {}).get("requires-python", ""))
+    least = max(map(int, re.findall(r"(?:>=|~=|==|>)\s*3\.(\d+)", wanted)), default=0)
+    below = min(map(int, re.findall(r"<\s*3\.(\d+)", wanted)), default=NEWEST + 1)
+    return f"3.{least}" if least > NEWEST else f"3.{below - 1}" if below <= NEWEST else ""
+
+
 def _packages(root: Path) -> set[str]:
     """Names of the dependencies that pyproject.toml and requirements.txt name."""
     listed: list[str] = []
@@ -173,6 +188,8 @@ def application(found: Found, name: str, source: dict[str, Any]) -> dict[str, An
     processes = _processes(found)
     if processes.get("web", {}).get("type") == "wsgi" and "gunicorn" not in found.packages:
         entry["source"] = {**source, "additional": [GUNICORN]}
+    if found.python:
+        entry["python"] = found.python
     if found.django and "django" in found.packages:
         keys = _secret_keys(found) or ["SECRET_KEY"]
         entry["build"] = {

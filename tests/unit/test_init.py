@@ -51,6 +51,15 @@ def test_the_example_is_read() -> None:
     assert "secret_delivery" not in found, "it reads DATABASE_URL_FILE"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "python"),
+    [(">=3.14", "3.14"), (">=3.10,<3.13", "3.12"), ("~=3.14", "3.14"), (">=3.11", None), (">=3.10,<4", None), (">=3.10,<3.14", None)],
+)
+def test_a_python_that_debian_does_not_have_is_named(tmp_path: Path, wanted: str, python: str | None) -> None:
+    found = entry(tree(tmp_path, pyproject=f'[project]\nname = "shop"\nversion = "1"\nrequires-python = "{wanted}"\n'))
+    assert found.get("python") == python
+
+
 def test_django(tmp_path: Path) -> None:
     found = entry(
         tree(

@@ -31,6 +31,21 @@ UV_HOME = TOOLS / "uv"
 PYTHON_HOME = TOOLS / "python"
 CACHE = Path("/var/cache/slipway")
 TERM_SECONDS = 20
+# Run by the virtual environment's Python; silent where its version fits.
+WANTED_PYTHON = """
+import platform
+try:
+    import tomllib
+except ImportError:
+    from pip._vendor import tomli as tomllib
+from pip._vendor.packaging.specifiers import SpecifierSet
+try:
+    wanted = tomllib.load(open("pyproject.toml", "rb")).get("project", {}).get("requires-python", "")
+    if not SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
+        print(wanted.replace(" ", ""), platform.python_version())
+except (OSError, ValueError):
+    pass  # who installs it says what is wrong with it
+"""
 # What a failing build says when a Debian package is missing, and what to do about it.
 HINTS = (
     (r"(gcc|g\+\+|\bcc\b|c\+\+|clang).*(No such file|not found|failed)|Python\.h|No working compiler", "build-essential and python3-dev"),
@@ -149,12 +164,14 @@ class Build:
         plan = self._plan
         decides = self._deciding_file()
         pinned = bool(decides or plan.requirements_text)
+        wants_project = plan.install_project if plan.install_project is not None else self._is_wanted(decides, pinned)
+        if plan.kind == "archive" and (wants_project or (decides and decides.name in locks.LOCKS)):
+            self._check_python()
         if decides and decides.name in locks.LOCKS:
             self._install_locked(decides)
         elif pinned:
             self._install_requirements(decides)
         target = {"archive": str(self.source.resolve()), "file": str(payload), "package": plan.requirement}[plan.kind]
-        wants_project = plan.install_project if plan.install_project is not None else self._is_wanted(decides, pinned)
         if wants_project:
             if plan.kind == "archive" and not any((self.source / name).is_file() for name in ("pyproject.toml", "setup.py")):
                 missing = " nor ".join(locks.candidates(plan.requirements))
@@ -174,6 +191,16 @@ class Build:
             (self._site_packages() / "slipway_source.pth").write_text(f"{self.source.resolve()}\n")
             compiler = [str(self.venv / "bin/python"), "-m", "compileall", "-q", "-f", str(self.source.resolve())]
             self._tolerate("byte-compiling the source", compiler)
+
+    def _check_python(self) -> None:
+        """A Python that the source does not want ends in what looks like another mistake: a package without a file for it."""
+        found = self._run("reading requires-python", [str(self.venv / "bin/python"), "-c", WANTED_PYTHON]).split()
+        if found:
+            wanted, here = found
+            raise CommandError(
+                f"the source wants Python {wanted} (requires-python in pyproject.toml), and {self._plan.python} is {here} here: "
+                'say python: a version that fits, such as "3.14", which uv gets'
+            )
 
     def finish(self, environment: Mapping[str, str]) -> list[str]:
         """Check the set of packages, run the user's commands in `environment`, and give the list of what is installed."""

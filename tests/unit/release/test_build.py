@@ -74,6 +74,15 @@ def test_missing_interpreter_is_named(runner: Runner, tmp_path: Path) -> None:
         Build(tmp_path / "release", plan, runner).make_environment()
 
 
+def test_a_python_that_the_source_does_not_want_is_named(runner: Runner, tmp_path: Path) -> None:
+    build = Build(tmp_path / "release", Plan(**{**vars(PLAN), "requirements": ""}), runner)
+    build.source.mkdir(parents=True)
+    (build.source / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = ">= 3.10, <3.11"\n')
+    build.make_environment()
+    with pytest.raises(CommandError, match=r"wants Python >=3\.10,<3\.11 \(requires-python in pyproject\.toml\), and python3 is 3\.\d+"):
+        build.install(None)
+
+
 def test_harden_lets_everybody_read_and_nobody_write(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir(mode=0o700)
     (tmp_path / "bin/tool").touch(0o700)
