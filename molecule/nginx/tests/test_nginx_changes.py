@@ -123,7 +123,7 @@ def test_a_balancer_that_passes_connections_on_names_the_client(hosts: Hosts, co
 
 def test_broken_configuration_is_put_back(hosts: Hosts, converge: Converge) -> None:
     before = processes(hosts), configurations(hosts)
-    done = converge(nginx_client_max_body_size="99999999999999999999g")
+    done = converge(nginx_client_timeout=99999999999999999999)
     assert done.failed == set(hosts)
     named = ("etc/nginx/nginx.conf.j2", "/etc/nginx/nginx.conf line ", "nginx -t", "invalid value")
     assert done.missing(*named) == []
