@@ -66,8 +66,8 @@ writes: {description: The requests that were or would be sent., type: list, elem
 import functools
 from typing import Any
 
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write, path_of
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import by_display_name, enabled_later, planned, run
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, Write, enabled_later, path_of
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import by_display_name, planned, run
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import Field, Plan, Resource, duration, seconds
 
 PARENT = "v3/projects/{project}"

@@ -68,8 +68,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.slipway.stack.plugins.module_utils import source_tree
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, LostConnectionError, Write, path_of
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import enabled_later
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import (
+    Client,
+    GcpError,
+    LostConnectionError,
+    Write,
+    enabled_later,
+    path_of,
+)
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import argument_spec, duration, start
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.transfer import Bucket, checksum, object_path
 

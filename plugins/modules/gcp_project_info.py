@@ -33,8 +33,7 @@ storage_agent: {description: 'Member for grants to the storage agent.', type: st
 
 from typing import Any
 
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, path_of
-from ansible_collections.slipway.stack.plugins.module_utils.gcp.named import enabled_later
+from ansible_collections.slipway.stack.plugins.module_utils.gcp.client import Client, GcpError, enabled_later, path_of
 from ansible_collections.slipway.stack.plugins.module_utils.gcp.resource import argument_spec, start
 
 

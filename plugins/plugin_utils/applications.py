@@ -75,7 +75,8 @@ def _of_single_values(applications: Any) -> list[Problem]:
 
 def _between(applications: Mapping[str, Any], base: str) -> Iterator[Problem]:
     """Problems between the values of an application; called only for what has the right types."""
-    for name, application in filled(applications).items():
+    complete = filled(applications)
+    for name, application in complete.items():
         place = f"applications.{name}"
         given = applications[name]
         if name.endswith(f"-{BESIDE}") and name.removesuffix(f"-{BESIDE}") in applications:
@@ -105,7 +106,7 @@ def _between(applications: Mapping[str, Any], base: str) -> Iterator[Problem]:
                     )
             if domain["process"] is None and not known:
                 yield Problem(f"{place}.domains[{number}]", "given", "domains of an application with a process of type asgi or wsgi")
-    yield from _queue_problems(filled(applications))
+    yield from _queue_problems(complete)
     for place, entry in connections_of(applications):
         if entry["to"] in POSTGRES and not entry["database"]:
             yield Problem(f"{place}.database", "missing", "a database of postgres_databases")

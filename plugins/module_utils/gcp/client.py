@@ -282,6 +282,11 @@ class Client:
         return kind(text, response.status_code, reason)
 
 
+def enabled_later(error: GcpError, check_mode: bool) -> bool:
+    """Where an earlier task of the same check run would enable the API, nothing can exist yet."""
+    return check_mode and error.reason in DISABLED
+
+
 def advice(status: int, reason: str, metadata: Json, message: str) -> str:
     """What to do next, or nothing where Google's words say it."""
     service = metadata.get("service", "")

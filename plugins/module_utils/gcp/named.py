@@ -7,17 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .client import DISABLED, Client, GcpError, Json, path_of
+from .client import Client, GcpError, Json, path_of
 from .resource import Plan, Resource, converge, hidden, plan, settled, start
 
 Params = Mapping[str, Any]
 Reader = Callable[[Client, Params], Json | None]
 Planner = Callable[[Client, Params, Json | None], Plan]
-
-
-def enabled_later(error: GcpError, check_mode: bool) -> bool:
-    """Where an earlier task of the same check run would enable the API, nothing can exist yet."""
-    return check_mode and error.reason in DISABLED
 
 
 def found(api: str, collection: str, key: str, matches: Callable[[Params, Json], bool]) -> Reader:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from .client import DISABLED, MISSING_LIBRARY, Client, ConflictError, GcpError, Json, LostConnectionError, Write, delay, path_of
+from .client import MISSING_LIBRARY, Client, ConflictError, GcpError, Json, LostConnectionError, Write, delay, enabled_later, path_of
 from .compare import (
     MASK,
     Field,
@@ -264,8 +264,7 @@ def converge(
         try:
             live = read()
         except GcpError as error:
-            # Where the API itself will be enabled by an earlier task of the same check run, nothing can exist yet.
-            if not (module.check_mode and error.reason in DISABLED):
+            if not enabled_later(error, module.check_mode):
                 raise
             module.warn(f"check mode: taken as absent, for the API is not enabled: {error}")
             live = None
