@@ -111,9 +111,11 @@ def test_the_machine_outside_reaches_only_the_open_ports(host: Host) -> None:
 
 
 def test_hosts_of_a_source_list_reach_each_other(hosts: dict[str, Host]) -> None:
-    for client in hosts.values():
-        for server in hosts.values():
-            assert reached(client, address_of(server), address_of(client), NEIGHBOURS, outside=False) == {NEIGHBOURS}
+    for here, client in hosts.items():
+        for there, server in hosts.items():
+            found = reached(client, address_of(server), address_of(client), NEIGHBOURS, outside=False)
+            told = f"{here} -> {there}: {address_of(client)} -> {address_of(server)}\n"
+            assert found == {NEIGHBOURS}, told + server.check_output("nft list table inet slipway; ss -tln; ss -s; ip neighbour; nstat -az")
 
 
 def test_the_host_itself_gets_out_and_to_its_loopback(host: Host) -> None:
